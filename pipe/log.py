@@ -1,0 +1,50 @@
+"""The log, which is the pipe's interface: short lines in the toolkit's colours, with every secret masked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from bitbucket_pipes_toolkit import Pipe, fail
+
+from pipe.environment import mend
+from pipe.variables import VARIABLES, Settings
+
+
+def schema() -> dict[str, dict[str, str]]:
+    """The toolkit's schema. Every variable is a string to it: parsing other types, it prints values and tracebacks."""
+    return {variable.name: {"type": "string"} for variable in VARIABLES}
+
+
+class Log(Pipe):
+    """The toolkit's pipe, as far as this one needs it: its logger, its success and its failure lines."""
+
+    def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
+        self.settings = settings
+        given = {variable.name: environ[variable.name] for variable in VARIABLES if variable.name in environ}
+        super().__init__(schema=schema(), env=given)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(self._masked)
+
+    def enable_debug_log_level(self) -> None:
+        """The toolkit takes the string "false" for true."""
+        if self.settings.debug:
+            self.logger.setLevel("DEBUG")
+
+    def success(self, message: str) -> None:
+        super().success(self._one_line(message))
+
+    def fail(self, message: str) -> None:
+        """A red line; unlike the toolkit's, it does not exit: only `main` does."""
+        fail(self._one_line(message), do_exit=False)
+
+    def print_whole(self, text: str) -> None:
+        print(self.settings.mask.text(mend(text)), flush=True)
+
+    def _one_line(self, message: str) -> str:
+        return self.settings.mask.text(mend(" ".join(message.split())))
+
+    def _masked(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._one_line(record.getMessage()), ()
+        record.exc_info = record.exc_text = None
+        return True

@@ -1,0 +1,34 @@
+"""What may never be read in a log, an error, a URL or an event: the integration key and the tokens."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+SHORTEST = 6  # characters; a shorter value would mask half the log
+
+
+class Mask:
+    """Replaces every secret it was made with. Of a valid integration key the last four characters stay:
+    "which service did this go to?" must be answerable."""
+
+    def __init__(self, integration_key: str = "", others: tuple[str, ...] = ()) -> None:
+        self.key_shown = f"…{integration_key[-4:]}" if integration_key else ""
+        self.secrets = tuple(sorted({value for value in others if len(value) >= SHORTEST}, key=len, reverse=True))
+        shown = {integration_key: self.key_shown} if integration_key else {}
+        self._shown = {value: "****" for value in self.secrets} | shown
+        every = sorted(self._shown, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, every))) if every else None
+
+    def text(self, text: str) -> str:
+        return self._pattern.sub(lambda found: self._shown[found.group()], text) if self._pattern else text
+
+    def all(self, value: Any) -> Any:
+        """The same for every string in a JSON value, the names in objects included."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(name): self.all(item) for name, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.all(item) for item in value]
+        return value

@@ -1,0 +1,184 @@
+"""How the build went, and how we know: from `BUILD_STATUS`, else the exit code, else Bitbucket's API.
+
+Any sign of failure is a failure; any doubt is said. Nothing here is guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from pipe.build import Build
+from pipe.definition import Definition, Pipeline, Step
+from pipe.variables import Settings
+
+if TYPE_CHECKING:
+    from pipe.bitbucket import NewerBuild, PipelineRun, StepRun, Unreadable
+
+BROKEN = ("FAILED", "ERROR", "EXPIRED")  # results of a step in Bitbucket's API
+
+
+class Result(Enum):
+    FAILED = "failed"
+    SUCCESSFUL = "successful"
+    STOPPED = "stopped"
+    NOTHING_RAN = "nothing ran"
+    IGNORED = "ignored"
+    UNKNOWN = "unknown"
+
+
+class Origin(Enum):
+    EXIT_CODE = "the exit code"
+    BUILD_STATUS = "BUILD_STATUS"
+    BITBUCKET = "Bitbucket's API"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    result: Result
+    origin: Origin
+    reason: str  # one sentence for the log, without a full stop
+    exit_code: int | None = None
+    failed_steps: tuple[str, ...] = ()
+    failed_step_uuid: str = ""
+    doubt: str = ""  # why a success does not prove that all is mended
+    newer_build: str = ""  # e.g. "#813 FAILED https://…"
+    selector: tuple[str, str] = ("", "")
+
+    @property
+    def of_one_step(self) -> bool:
+        """Whether it speaks for this step only, or for the whole pipeline."""
+        return self.origin is Origin.EXIT_CODE
+
+
+def from_variables(settings: Settings) -> Outcome | None:
+    """What the variables tell; None where they tell nothing, so that Bitbucket has to be asked."""
+    status, code = settings.build_status, settings.exit_code
+    if status and status != "successful":
+        result = Result.STOPPED if status == "stopped" else Result.FAILED
+        return Outcome(result, Origin.BUILD_STATUS, f"BUILD_STATUS is {status}", exit_code=code or None)
+    if code:
+        if code in settings.ignore_exit_codes:
+            return Outcome(
+                Result.IGNORED, Origin.EXIT_CODE, f"exit code {code} is among IGNORE_EXIT_CODES", exit_code=code
+            )
+        beside = f", whatever BUILD_STATUS ({status}) says" if status else ""
+        return Outcome(Result.FAILED, Origin.EXIT_CODE, f"the exit code is {code}{beside}", exit_code=code)
+    if settings.unreadable_result:
+        return Outcome(Result.UNKNOWN, Origin.EXIT_CODE, settings.unreadable_result.rstrip("."))
+    if status:
+        return Outcome(Result.SUCCESSFUL, Origin.BUILD_STATUS, f"BUILD_STATUS is {status}", exit_code=code)
+    if code == 0:
+        if code in settings.ignore_exit_codes:
+            return Outcome(Result.IGNORED, Origin.EXIT_CODE, "exit code 0 is among IGNORE_EXIT_CODES", exit_code=code)
+        return Outcome(Result.SUCCESSFUL, Origin.EXIT_CODE, "the exit code is 0", exit_code=code)
+    return None
+
+
+def without_any_sign() -> Outcome:
+    return Outcome(
+        Result.UNKNOWN, Origin.BITBUCKET, "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
+    )
+
+
+def from_error(error: Unreadable) -> Outcome:
+    return Outcome(Result.UNKNOWN, Origin.BITBUCKET, f"{error.reason}. {error.advice}".rstrip(". "))
+
+
+def from_pipeline(run: PipelineRun, definition: Definition, build: Build) -> Outcome:
+    """Judge the running pipeline by its *other* steps: from inside, it and the asking step are still in progress."""
+    selector = (run.selector_type, run.selector_pattern)
+    own = definition.own(*selector)
+    pipelines = (own,) if own else definition.possible(build)
+
+    def outcome(result: Result, reason: str, **more) -> Outcome:
+        return Outcome(result, Origin.BITBUCKET, reason, selector=selector, **more)
+
+    def failed(steps: list[StepRun], reason: str) -> Outcome:
+        names = tuple(_name(step) for step in steps)
+        return outcome(Result.FAILED, reason, failed_steps=names, failed_step_uuid=steps[0].uuid)
+
+    broken = [step for step in run.steps if step.result in BROKEN and not _ignored(pipelines, step)]
+    if broken:
+        return failed(broken, f"Bitbucket says that {_names(broken)} {_verbs(broken)}")
+    stopped = [step for step in run.steps if step.result == "STOPPED"]
+    if stopped and run.stopped_by:
+        return outcome(Result.STOPPED, f"{run.stopped_by} stopped the pipeline at {_names(stopped)}")
+    if stopped:
+        # [?] Unproven: that Bitbucket names whoever pressed Stop, so a stop by nobody is the runner's or a limit's.
+        return failed(stopped, f"{_names(stopped)} stopped and Bitbucket names nobody who stopped it")
+    if not run.steps:
+        return outcome(Result.UNKNOWN, "Bitbucket lists no other step, and a step cannot judge itself")
+    unfinished = [step for step in run.steps if step.state != "COMPLETED" and not _manual(pipelines, step)]
+    if unfinished:
+        return outcome(Result.UNKNOWN, f"{_names(unfinished)} had not finished when the time to wait was over")
+    not_run = [step for step in run.steps if step.result == "NOT_RUN" or step.state != "COMPLETED"]
+    if len(not_run) == len(run.steps):
+        return outcome(Result.NOTHING_RAN, "no other step of the pipeline ran")
+    strange = [step for step in run.steps if step.result not in (*BROKEN, "SUCCESSFUL", "NOT_RUN", "")]
+    if strange:
+        return outcome(
+            Result.UNKNOWN, f"{_names(strange)} ended as {strange[0].result or 'nothing'}, which the pipe does not know"
+        )
+    if any(_could_be_its_after_script(pipeline, run) for pipeline in pipelines):
+        return outcome(
+            Result.UNKNOWN,
+            "all other steps passed, but this step's own exit code is missing: in an after-script map "
+            "`EXIT_CODE: $BITBUCKET_EXIT_CODE`",
+        )
+    skipped = [step for step in not_run if not _manual(pipelines, step)]
+    doubt = ""
+    if skipped:
+        doubt = f"{_names(skipped)} did not run, and may be what broke; a green run of it settles that"
+    return outcome(Result.SUCCESSFUL, "Bitbucket says that every other step that ran passed", doubt=doubt)
+
+
+def compared(outcome: Outcome, newer: NewerBuild) -> Outcome:
+    """The same outcome beside a newer finished build of the same ref and selector."""
+    told = f"#{newer.number} {newer.result} {newer.url}".strip()
+    doubt = outcome.doubt
+    if newer.result in BROKEN and not doubt:
+        doubt = f"the newer build {told} of the same ref did not pass"
+    return replace(outcome, newer_build=told, doubt=doubt)
+
+
+def _could_be_its_after_script(pipeline: Pipeline, run: PipelineRun) -> bool:
+    """Whether the asking step may be an ordinary one that asks from its after-script: then its own result is the very
+    thing that is missing. Where there is a `final:` step, it is the last one."""
+    if run.own_is_last and any(step.final for step in pipeline.steps):
+        return False
+    return any(alert.after_script for step in pipeline.steps if not step.final for alert in step.alerts)
+
+
+def _ignored(pipelines: tuple[Pipeline, ...], run: StepRun) -> bool:
+    same = _defined(pipelines, run)
+    return bool(same) and all(step.on_fail == "ignore" for step in same)
+
+
+def _manual(pipelines: tuple[Pipeline, ...], run: StepRun) -> bool:
+    same = _defined(pipelines, run)
+    return run.manual or (bool(same) and all(step.manual for step in same))
+
+
+def _defined(pipelines: tuple[Pipeline, ...], run: StepRun) -> list[Step]:
+    """Every step of that name in the definition; none for a step without a name."""
+    return [step for pipeline in pipelines for step in pipeline.steps if run.name and step.name == run.name]
+
+
+def _name(step: StepRun) -> str:
+    return step.name or "an unnamed step"
+
+
+def _names(steps: list[StepRun]) -> str:
+    names = [f'"{_name(step)}"' for step in steps]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _verbs(steps: list[StepRun]) -> str:
+    results = {step.result for step in steps}
+    return (
+        {"FAILED": "failed", "ERROR": "ended in an error", "EXPIRED": "expired"}[results.pop()]
+        if len(results) == 1
+        else "failed"
+    )

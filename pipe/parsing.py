@@ -1,0 +1,138 @@
+"""A variable's value in, a parsed one out; a ValueError says what is wrong, without the variable's name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipe.environment import mend
+
+MOST_NESTED = 50  # levels of a JSON object
+LONGEST_TIMEOUT = 7200  # seconds; a step of Bitbucket's ends after two hours by default
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.strip().lower() in choices:
+            return value.strip().lower()
+        raise ValueError(f"{quoted(value)} is not one of {', '.join(choices)}")
+
+    return parse
+
+
+def boolean(value: str) -> bool:
+    return one_of("true", "false")(value) == "true"
+
+
+def line(value: str) -> str:
+    return " ".join(value.split())
+
+
+def trimmed(value: str) -> str:
+    return value.strip()
+
+
+def integer(value: str) -> int:
+    """A whole number as a shell writes it: `0`, `137`, `-1`. Not `00`, `+1`, `1e3` or another script's digits."""
+    if re.fullmatch(r"0|-?[1-9][0-9]{0,9}", value.strip()):
+        return int(value)
+    raise ValueError(f"{quoted(value)} is not an integer")
+
+
+def count(value: str) -> int:
+    if re.fullmatch(r"[0-9]{1,4}", value.strip()):
+        return int(value)
+    raise ValueError(f"{quoted(value)} is not a number from 0 to 9999")
+
+
+def seconds(value: str) -> float:
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", value.strip()) and 0 < float(value) <= LONGEST_TIMEOUT:
+        return float(value)
+    raise ValueError(f"{quoted(value)} is not a number of seconds from 1 to {LONGEST_TIMEOUT}, e.g. 120")
+
+
+def json_object(value: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(value)
+        text = mend(json.dumps(parsed, ensure_ascii=False, allow_nan=False))
+        if not isinstance(parsed, dict):
+            raise ValueError('it is not an object: write it as {"team": "payments"}')
+        if _depth(parsed) > MOST_NESTED:
+            raise ValueError(f"it is nested more than {MOST_NESTED} levels deep")
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error.msg} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise ValueError(f"it is nested more than {MOST_NESTED} levels deep") from None
+
+
+def integers(values: list[str]) -> tuple[int, ...]:
+    return tuple(integer(word) for value in values for word in value.split())
+
+
+def words(values: list[str]) -> tuple[str, ...]:
+    return tuple(word for value in values for word in value.split())
+
+
+def links(values: list[str]) -> tuple[tuple[str, str], ...]:
+    """`Text https://…` or `https://…` each; pairs of text and address."""
+    found = []
+    for value in values:
+        *text, address = value.split()
+        if not re.fullmatch(r"https?://[^\s/]\S*", address):
+            raise ValueError(f"{quoted(value)} does not end in an address: write `Runbook https://…`")
+        found.append((" ".join(text), address))
+    return tuple(found)
+
+
+def base_address(value: str) -> str:
+    """An http(s) address without a slash at its end. The value is never quoted: it may be one with a key in it."""
+    address = value.strip()
+    if "/integration/" in address:
+        raise ValueError(
+            "it is an integration URL, which is another endpoint with another kind of key: leave it out, and give the "
+            '32-character integration key of an "Events API v2" integration as INTEGRATION_KEY'
+        )
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        parts.hostname.encode("idna") if fits else None
+    except ValueError:
+        fits = False
+    if not fits or re.search(r"\s", address) or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("it is not a base address: write https://host[:port][/path], or leave it out")
+    return re.sub(r"/v2/(change/)?enqueue/?$", "", address).rstrip("/")
+
+
+def integration_key(value: str) -> str:
+    """32 letters and digits, not always hexadecimal (source: Events API v2 overview). The value is never quoted."""
+    key = value.strip()
+    if "://" in key or "/" in key:
+        raise ValueError(
+            'it is an address, not a key: in PagerDuty open the service, Integrations, "Events API v2", and copy the '
+            "32 characters of its integration key"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9]+", key):
+        raise ValueError("it has characters other than letters and digits: copy the integration key again, alone")
+    if len(key) == 20:
+        raise ValueError(
+            "it has 20 characters, so it is probably a REST API key: give the 32-character integration key of the "
+            'service\'s "Events API v2" integration'
+        )
+    if len(key) != 32:
+        raise ValueError(f"it has {len(key)} characters, an integration key has 32: copy it again, whole")
+    return key
+
+
+def quoted(value: str) -> str:
+    """A value as it may be shown: short, in one line, without anything that could be a key in the wrong variable."""
+    text = re.sub(r"[A-Za-z0-9]{20,}", "****", line(value))
+    return f'"{text[:60]}…"' if len(text) > 60 else f'"{text}"'
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)

@@ -1,0 +1,236 @@
+"""The event's body: its fields, its limits, and what PagerDuty's own client would send for the same."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipe import event
+from pipe.build import Build
+from pipe.decision import Decision
+from pipe.evidence import Evidence
+from pipe.masking import Mask
+from pipe.outcome import Origin, Outcome, Result
+from pipe.variables import Settings
+from sandbox import rules
+from tests.conftest import KEY
+
+BUILD = Build(
+    repository="acme/shop",
+    project="SHOP",
+    number="812",
+    commit="7f21b04c2d0f",
+    branch="main",
+    step_uuid="{22}",
+    in_ci=True,
+)
+FAILED = Outcome(Result.FAILED, Origin.EXIT_CODE, "the exit code is 2", exit_code=2)
+PASSED = Outcome(Result.SUCCESSFUL, Origin.EXIT_CODE, "the exit code is 0", exit_code=0)
+TRIGGER, RESOLVE = Decision("trigger", ""), Decision("resolve", "")
+
+
+def made(settings=None, build=BUILD, outcome=FAILED, decision=TRIGGER, evidence=None, warnings=()) -> event.Event:
+    return event.alert(settings or Settings(), build, outcome, decision, evidence or Evidence(), warnings)
+
+
+def summary(**more) -> str:
+    return made(**more).body["payload"]["summary"]
+
+
+def test_a_failure_s_event_whole():
+    assert made(evidence=Evidence(commit_message="Fix it", commit_author="Ada"), warnings=("SEVERITY: …",)).body == {
+        "event_action": "trigger",
+        "dedup_key": "bitbucket:acme/shop:branch/main",
+        "payload": {
+            "summary": "acme/shop: build failed on main (#812, exit code 2)",
+            "source": "bitbucket.org/acme/shop",
+            "severity": "error",
+            "component": "shop",
+            "group": "SHOP",
+            "class": "build",
+            "custom_details": {
+                "repository": "acme/shop",
+                "branch": "main",
+                "build_number": 812,
+                "commit": "7f21b04c2d0f",
+                "commit_message": "Fix it",
+                "commit_author": "Ada",
+                "exit_code": 2,
+                "pipe_warnings": ["SEVERITY: …"],
+            },
+        },
+        "links": [
+            {"href": "https://bitbucket.org/acme/shop/pipelines/results/812/steps/%7B22%7D", "text": "Failed step"},
+            {"href": "https://bitbucket.org/acme/shop/pipelines/results/812", "text": "Pipeline"},
+            {"href": "https://bitbucket.org/acme/shop/commits/7f21b04c2d0f", "text": "Commit"},
+        ],
+        "client": "Bitbucket Pipelines",
+        "client_url": "https://bitbucket.org/acme/shop/pipelines/results/812",
+    }
+
+
+PR = Build(repository="acme/shop", number="812", branch="fix", pull_request="42", destination="main")
+TAG = Build(repository="acme/shop", number="812", tag="v1.2")
+DEPLOYMENT = Build(repository="acme/shop", number="812", branch="main", environment="production")
+UNKNOWN = Decision("trigger", "", result_unknown=True, by_hand="no later build tells")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"settings": Settings(alert_name="unit tests")}, "acme/shop: unit tests failed on main (#812, exit code 2)"),
+        ({"settings": Settings(alert_name="unit tests"), "outcome": PASSED, "decision": RESOLVE}, "acme/shop: unit tests passed on main (#812)"),
+        ({"build": PR}, "acme/shop: build failed in pull request 42 (#812, exit code 2)"),
+        ({"build": TAG}, "acme/shop: build failed on tag v1.2 (#812, exit code 2)"),
+        ({"build": DEPLOYMENT}, "acme/shop: deployment to production failed on main (#812, exit code 2)"),
+        ({"outcome": Outcome(Result.FAILED, Origin.BITBUCKET, "", failed_steps=("integration tests", "lint"))}, 'acme/shop: "integration tests" and 1 more failed on main (#812)'),
+        ({"decision": UNKNOWN}, "acme/shop: cannot tell whether #812 on main passed"),
+        ({"decision": UNKNOWN, "settings": Settings(summary="Shop is down")}, "acme/shop: cannot tell whether #812 on main passed"),
+        ({"settings": Settings(summary="Shop is down")}, "Shop is down"),
+        ({"build": Build()}, "unknown repository: build failed (a build, exit code 2)"),
+    ],
+)  # fmt: skip
+def test_the_summary_says_what_broke_and_where(more, expected):
+    assert summary(**more) == expected
+
+
+def test_an_unknown_result_is_a_warning_under_a_key_of_its_own_with_reason_and_ways_to_tell():
+    body = made(
+        Settings(severity="critical"), outcome=Outcome(Result.UNKNOWN, Origin.EXIT_CODE, "why"), decision=UNKNOWN
+    ).body
+    assert body["dedup_key"] == "bitbucket:acme/shop:branch/main:result unknown"
+    assert body["payload"]["severity"] == "warning"
+    assert body["payload"]["custom_details"]["reason"] == "why"
+    assert len(body["payload"]["custom_details"]["ways_to_tell"]) == 3
+    assert body["payload"]["custom_details"]["resolves"].startswith("by hand")
+
+
+def test_a_resolve_carries_the_complete_payload_but_no_client():
+    body = made(outcome=PASSED, decision=RESOLVE).body
+    assert set(body["payload"]) == {"summary", "source", "severity", "component", "group", "class", "custom_details"}
+    assert "client" not in body
+    assert body["payload"]["custom_details"]["exit_code"] == 0
+
+
+def test_the_user_s_fields_details_and_links_come_first():
+    body = made(
+        Settings(
+            source="s", component="c", group="g", class_="k", severity="critical", dedup_key="d",
+            custom_details={"team": "payments", "branch": "mine"}, links=(("Runbook", "https://r.example"), ("", "https://x.example")),
+        )
+    ).body  # fmt: skip
+    assert [body["payload"][name] for name in ("source", "component", "group", "class", "severity")] == [
+        "s",
+        "c",
+        "g",
+        "k",
+        "critical",
+    ]
+    assert body["dedup_key"] == "d"
+    assert body["payload"]["custom_details"]["team"] == "payments"
+    assert body["payload"]["custom_details"]["branch"] == "mine"
+    assert body["links"][:2] == [{"href": "https://r.example", "text": "Runbook"}, {"href": "https://x.example"}]
+
+
+def test_a_long_summary_is_cut_by_characters_and_told():
+    one = made(Settings(summary="😱" * 5000))
+    text = one.body["payload"]["summary"]
+    assert len(text) == 1024
+    assert text == "😱" * 1023 + "…"
+    assert "5000 characters" in one.warnings[0]
+    assert one.warnings[0] in one.body["payload"]["custom_details"]["pipe_warnings"]
+    assert summary(settings=Settings(summary="x" * 1024)) == "x" * 1024
+
+
+def test_details_that_are_too_large_give_way_to_a_note():
+    one = made(Settings(custom_details={"dump": "ä" * 1_000_000}))
+    assert len(one.encoded(KEY)) <= 512_000
+    assert "The details were left out" in one.body["payload"]["custom_details"]["note"]
+    assert one.body["links"]
+
+
+@pytest.mark.parametrize("length", [255_600, 255_700, 255_703, 255_710])
+def test_the_limit_counts_encoded_bytes(length):
+    assert len(made(Settings(custom_details={"dump": "ä" * length})).encoded(KEY)) <= 512_000
+
+
+def test_links_that_are_too_large_go_after_the_details():
+    one = made(Settings(links=tuple(("x", "https://x.example/" + "y" * 100_000) for _ in range(9))))
+    assert len(one.encoded(KEY)) <= 512_000
+    assert one.body["payload"]["summary"] == "acme/shop: build failed on main (#812, exit code 2)"
+
+
+def test_no_secret_is_in_an_event():
+    mask = Mask(KEY, ("tok-0123456789",))
+    one = made(
+        Settings(mask=mask, custom_details={"k": f"key={KEY}", KEY: ["tok-0123456789"]}, summary=f"x {KEY}"),
+        evidence=Evidence(commit_message="remove tok-0123456789"),
+    )
+    text = json.dumps(one.body)
+    assert KEY not in text
+    assert "tok-0123456789" not in text
+    assert one.encoded(KEY).count(KEY.encode()) == 1
+
+
+def test_a_change_event_has_no_action_key_severity_or_client():
+    body = event.change(Settings(), DEPLOYMENT, PASSED, Evidence(), ()).body
+    assert set(body) == {"payload", "links"}
+    assert set(body["payload"]) == {"summary", "source", "custom_details"}
+    assert body["payload"]["summary"] == "acme/shop: deployed to production on main (#812)"
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+
+
+@given(
+    settings=st.builds(Settings, summary=words, source=words, component=words, alert_name=words, dedup_key=st.text(max_size=400),
+                       severity=st.sampled_from(["critical", "error", "warning", "info"])),
+    build=st.builds(Build, repository=words, number=words, commit=words, branch=words, environment=words, tag=words),
+    decision=st.sampled_from([TRIGGER, RESOLVE, UNKNOWN]),
+)  # fmt: skip
+def test_whatever_the_build_pagerduty_would_take_the_event(settings, build, decision):
+    body = made(settings, build, decision=decision).encoded(KEY)
+    assert refusals(json.loads(body)) == []
+
+
+def refusals(body: dict) -> list[str]:
+    return list(rules.alert_errors(body))
+
+
+@pytest.mark.parametrize(("decision", "outcome"), [(TRIGGER, FAILED), (RESOLVE, PASSED)])
+def test_pagerduty_s_own_client_agrees_field_by_field(decision, outcome):
+    import httpx2
+    import pagerduty
+
+    seen = []
+
+    def answer(request):
+        seen.append(json.loads(request.content))
+        return httpx2.Response(202, json={"status": "success", "message": "Event processed", "dedup_key": "x"})
+
+    ours = json.loads(made(outcome=outcome, decision=decision).encoded(KEY))
+    payload = ours["payload"]
+    client = pagerduty.EventsApiV2Client(KEY, transport=httpx2.MockTransport(answer))
+    if decision.action == "trigger":
+        client.trigger(
+            "acme/shop: build failed on main (#812, exit code 2)",
+            "bitbucket.org/acme/shop",
+            dedup_key="bitbucket:acme/shop:branch/main",
+            severity="error",
+            custom_details={
+                "repository": "acme/shop", "branch": "main", "build_number": 812, "commit": "7f21b04c2d0f", "exit_code": 2,
+            },
+            payload={"component": "shop", "group": "SHOP", "class": "build"},
+        )  # fmt: skip
+    else:
+        client.resolve("bitbucket:acme/shop:branch/main")
+    (theirs,) = seen
+    shared = set(ours) & set(theirs) - {"payload"}
+    assert {"routing_key", "event_action", "dedup_key"} <= shared
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+    inner = set(payload) & set(theirs.get("payload", {}))
+    assert {name: payload[name] for name in inner} == {name: theirs["payload"][name] for name in inner}
+    assert decision.action == "resolve" or {"summary", "source", "severity", "custom_details", "component"} <= inner

@@ -1,0 +1,214 @@
+"""The variables: declared once, parsed strictly, and never the reason for a traceback or a lost page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipe.log import schema
+from pipe.variables import FALLBACKS, VARIABLES, Settings, read
+from tests.conftest import KEY, ROOT
+
+NAMES = [variable.name for variable in VARIABLES]
+GOOD = {"INTEGRATION_KEY": KEY}
+
+
+def test_the_settings_have_an_attribute_for_every_variable_and_the_same_defaults():
+    assert Settings(integration_key=KEY) == read(GOOD)
+
+
+def test_the_toolkit_is_told_that_every_variable_is_a_string():
+    assert schema() == {name: {"type": "string"} for name in NAMES}
+
+
+def test_the_readme_s_tables_show_every_variable_once_with_its_default_and_help():
+    rows = re.findall(r"^\| `?([A-Z_]+)`?(?: \(\*\*?\))? \| (.*?) \| (.*) \|$", (ROOT / "README.md").read_text(), re.M)
+    expected = [(v.name, f"`{v.shown}`" if v.shown and " " not in v.shown else v.shown, v.help) for v in VARIABLES]
+    assert sorted(rows) == sorted(expected)
+
+
+def test_pipe_yml_shows_every_variable_with_the_default_the_context_gives():
+    shown = {
+        row["name"]: row.get("default", "") for row in yaml.safe_load((ROOT / "pipe.yml").read_text())["variables"]
+    }
+    assert list(shown) == NAMES
+    assert {name: default for name, default in shown.items() if default} == {
+        name: f"${name if name in CONTEXT else FALLBACKS[name]}"
+        for name in NAMES
+        if name in CONTEXT or name in FALLBACKS
+    }
+
+
+CONTEXT = ("BITBUCKET_ACCESS_TOKEN", "ATLASSIAN_ACCOUNT_EMAIL", "ATLASSIAN_API_TOKEN")
+
+
+@pytest.mark.parametrize("value", ["", " ", "$WORD", "${WORD}", " $WORD "])
+def test_empty_and_unexpanded_values_are_absent(value):
+    settings = read({**dict.fromkeys(NAMES, value), "PAGERDUTY_INTEGRATION_KEY": KEY})
+    assert settings == Settings(integration_key=KEY, notices=settings.notices)
+    assert bool(settings.notices) == ("$" in value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"SEVERITY": " Critical "}, {"severity": "critical"}),
+        ({"PULL_REQUESTS": "TRUE"}, {"pull_requests": True}),
+        ({"REGION": "EU"}, {"region": "eu"}),
+        ({"TIMEOUT": "7.5"}, {"timeout": 7.5}),
+        ({"EXIT_CODE": " 1 "}, {"exit_code": 1}),
+        ({"BITBUCKET_EXIT_CODE": "127"}, {"exit_code": 127}),
+        ({"EXIT_CODE": "3", "BITBUCKET_EXIT_CODE": "0"}, {"exit_code": 3}),
+        ({"ALERT_NAME": "  Unit  Tests "}, {"alert_name": "Unit  Tests"}),
+        ({"BRANCHES": "main release/*"}, {"branches": ("main", "release/*")}),
+        ({"BRANCHES_COUNT": "2", "BRANCHES_0": "main", "BRANCHES_1": "dev"}, {"branches": ("main", "dev")}),
+        ({"BRANCHES_COUNT": "2", "BRANCHES_0": "", "BRANCHES_1": "$X"}, {"branches": ()}),
+        ({"IGNORE_EXIT_CODES": "130 143"}, {"ignore_exit_codes": (130, 143)}),
+        ({"CUSTOM_DETAILS": '{"team": "a", "n": 1}'}, {"custom_details": {"team": "a", "n": 1}}),
+        ({"CUSTOM_DETAILS": '{"a": "\\ud800"}'}, {"custom_details": {"a": "\ufffd"}}),
+        ({"LINKS": "Our runbook https://r.example/1"}, {"links": (("Our runbook", "https://r.example/1"),)}),
+        ({"LINKS_COUNT": "1", "LINKS_0": "https://r.example"}, {"links": (("", "https://r.example"),)}),
+        ({"EVENTS_URL": "https://relay.example:8443/pd/"}, {"events_url": "https://relay.example:8443/pd"}),
+        ({"EVENTS_URL": "https://events.pagerduty.com/v2/enqueue"}, {"events_url": "https://events.pagerduty.com"}),
+        ({"SUMMARY": "two\nlines"}, {"summary": "two lines"}),
+        ({"SUMMARY": "caf\udce9"}, {"summary": "caf\ufffd"}),
+    ],
+)
+def test_good_values(environ, expected):
+    settings = read({**GOOD, **environ})
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert not settings.problems + settings.fatal
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EVENT_ACTION", "page"), ("SEVERITY", "eror"), ("TIMEOUT", "2m"), ("TIMEOUT", "0"), ("TIMEOUT", "1e3"),
+        ("TIMEOUT", "99999"), ("PULL_REQUESTS", "yes"), ("CHANGE_EVENT", "1"), ("ON_ERROR", "ignore"), ("DRY_RUN", "on"),
+        ("DEBUG", "2"), ("CUSTOM_DETAILS", '{"a": "b'), ("CUSTOM_DETAILS", "[1]"), ("CUSTOM_DETAILS", '{"a": NaN}'),
+        ("CUSTOM_DETAILS", "[" * 100_000), ("CUSTOM_DETAILS", '{"a":' * 60 + "1" + "}" * 60), ("CUSTOM_DETAILS", '{"a": 1e999}'),
+        ("LINKS", "Runbook"), ("LINKS", "x ftp://y"), ("LINKS_COUNT", "many"), ("LINKS_COUNT", "-1"), ("BRANCHES_COUNT", "999999"),
+        ("SEVERITY_COUNT", "1"), ("IGNORE_EXIT_CODES", "130 x"), ("LOG_LINES", "-5"), ("BITBUCKET_API_URL", "api"),
+    ],
+)  # fmt: skip
+def test_a_bad_optional_value_falls_back_to_its_default_and_is_told(name, value):
+    settings = read({**GOOD, "EXIT_CODE": "1", name: value})
+    assert settings == Settings(integration_key=KEY, exit_code=1, problems=settings.problems)
+    (problem,) = settings.problems
+    assert problem.startswith(name.removesuffix("_COUNT") + ": ")
+    assert problem.endswith("its default is used.")
+
+
+@pytest.mark.parametrize("code", ["abc", "1.0", "0x0", "00", "+0", "-0", "٠", "0 0", "True", "9" * 5000])
+def test_an_exit_code_that_is_no_integer_is_an_unknown_result_never_a_zero(code):
+    settings = read({**GOOD, "EXIT_CODE": code})
+    assert settings.exit_code is None
+    assert "EXIT_CODE" in settings.unreadable_result
+    assert settings.problems
+
+
+def test_bitbucket_s_own_exit_code_of_a_failure_beats_a_zero_that_was_mapped():
+    settings = read({**GOOD, "EXIT_CODE": "0", "BITBUCKET_EXIT_CODE": "2"})
+    assert settings.exit_code == 2
+    assert "write `EXIT_CODE: $BITBUCKET_EXIT_CODE`" in settings.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (
+            "https://events.pagerduty.com/integration/c0ffee11c0ffee22c0ffee33c0ffee44/enqueue",
+            "it is an address, not a key",
+        ),
+        ("u+Abc123Abc123Abc123", "other than letters and digits"),
+        ("y1A2b3C4d5E6f7G8h9I0", "probably a REST API key"),
+        ("c0ffee11c0ffee22c0ffee33c0ffee4", "it has 31 characters"),
+        ("c0ffee11c0ffee22c0ffee33c0ffee445", "it has 33 characters"),
+        ("", "it is missing"),
+        ("$PAGERDUTY_INTEGRATION_KEY", "it is missing"),
+    ],
+)
+def test_each_wrong_key_gets_its_own_advice_and_is_never_shown(value, advice):
+    (line,) = read({"INTEGRATION_KEY": value}).fatal
+    assert line.startswith("INTEGRATION_KEY: ")
+    assert advice in line
+    assert value.startswith("$") or not value or value not in line
+
+
+def test_a_key_with_blanks_around_it_is_used_without_them_and_told():
+    settings = read({"INTEGRATION_KEY": f" {KEY}\n"})
+    assert settings.integration_key == KEY
+    assert "blanks around it" in settings.problems[0]
+
+
+@pytest.mark.parametrize("key", ["R0212P1QXGEIQPXV2X3PCR5ACZPPVFJ2", KEY, KEY.upper()])
+def test_keys_are_letters_and_digits_not_only_hexadecimal(key):
+    assert read({"INTEGRATION_KEY": key}).integration_key == key
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"REGION": "ap"}, "REGION"),
+        ({"EVENTS_URL": "events.pagerduty.com"}, "EVENTS_URL"),
+        ({"EVENTS_URL": "https://u:secretsecret@h"}, "EVENTS_URL"),
+        ({"EVENTS_URL": "https://h/?key=secretsecret"}, "EVENTS_URL"),
+        ({"EVENTS_URL": "https://" + "a" * 300}, "EVENTS_URL"),
+        ({"EVENTS_URL": "https://[::1"}, "EVENTS_URL"),
+        ({"EVENTS_URL": "https://h:99999"}, "EVENTS_URL"),
+        ({"EVENTS_URL": f"https://events.pagerduty.com/integration/{KEY}/enqueue"}, "EVENTS_URL"),
+    ],
+)
+def test_where_there_is_nowhere_to_send_to_it_is_fatal_and_the_address_is_not_shown(environ, name):
+    (line,) = read({**GOOD, **environ}).fatal
+    assert line.startswith(f"{name}: ")
+    assert "secretsecret" not in line
+    assert KEY not in line
+
+
+def test_a_dry_run_needs_no_key():
+    assert not read({"DRY_RUN": "true"}).fatal
+
+
+@pytest.mark.parametrize(
+    ("slip", "right"),
+    [("SEVERTY", "SEVERITY"), ("severity", "SEVERITY"), ("INTEGRATON_KEY", "INTEGRATION_KEY"), ("LINK", "LINKS"),
+     ("EXITCODE", "EXIT_CODE"), ("DEDUPKEY", "DEDUP_KEY"), ("BRANCH", "BRANCHES")],
+)  # fmt: skip
+def test_a_slip_gets_a_warning_that_names_the_right_one(slip, right):
+    assert read({**GOOD, slip: "x"}).notices == (f"{slip} is not a variable of this pipe; did you mean {right}?",)
+
+
+def test_ordinary_names_are_no_slips():
+    ordinary = [
+        "PATH",
+        "HOME",
+        "LANG",
+        "HOSTNAME",
+        "CI",
+        "BITBUCKET_BRANCH",
+        "HTTPS_PROXY",
+        "SSL_CERT_FILE",
+        "LINKS_0",
+        "PWD",
+    ]
+    assert read({**GOOD, **dict.fromkeys(ordinary, "x")}).notices == ()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*NAMES, *(f"{name}_{part}" for name in NAMES for part in ("COUNT", "0"))]),
+        st.text(st.characters(exclude_characters="\0", categories=None), max_size=60)
+        | st.sampled_from(["0", "1", "true", "$X", '{"a":1}', "https://x", KEY]),
+        max_size=12,
+    )
+)
+def test_no_environment_at_all_raises(environ):
+    settings = read(environ)
+    for text in settings.fatal + settings.problems + settings.notices:
+        text.encode()
+        assert KEY not in text
