@@ -19,8 +19,8 @@ bench: $(VENV)/ready  ## speed, memory and size beside what they are compared wi
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 
-image:
-	docker build --tag bitbucket-pagerduty-pipe:dev .
+image:  ## the image, for `docker run`
+	docker build --tag pagerduty-events:dev .
 
 lock:  ## needs uv; `make lock UPGRADE=--upgrade` takes newer versions
 	cd requirements && printf 'docker\nGitPython\n' | $(LOCK) $(UPGRADE) --excludes /dev/stdin image.in --output-file image.txt

@@ -81,8 +81,7 @@ class Run:
         warnings = (*settings.problems, *settings.notices, *evidence.warnings)
         events = []
         if decision.action and decision.action != "change":
-            step_name = owner.sole.name if owner.sole else ""
-            events.append(event.alert(settings, build, result, decision, evidence, warnings, step_name))
+            events.append(event.alert(settings, build, result, decision, evidence, warnings, owner.step_name))
         if decision.action == "change" or decision.change_too:
             events.append(event.change(settings, build, result, evidence, warnings))
         return decision, events

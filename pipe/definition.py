@@ -176,8 +176,7 @@ def parse(text: bytes) -> Definition:
 
 def _loader(yaml: Any) -> type:
     """Every scalar is the string that stands there (a branch `1.10` is not the number 1.1); `<<` merges."""
-    parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loader = type("Strings", (parser,), {"yaml_implicit_resolvers": {}})
+    loader = type("Strings", (yaml.SafeLoader,), {"yaml_implicit_resolvers": {}})
     loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
     return loader
 

@@ -21,6 +21,7 @@ class Ownership:
     owns: bool = True
     why_not: str = ""  # one or two sentences: who else holds the key, and what to write
     sole: Step | None = None  # the only holder, where the file shows all of them
+    step_name: str = ""  # the running step's name, where the file leaves no doubt which it is
     resolver: str = ""  # the step that resolves in its place (`EVENT_ACTION: resolve`)
 
 
@@ -28,9 +29,11 @@ def of_step(definition: Definition, build: Build, settings: Settings) -> Ownersh
     """Of a result that an exit code tells."""
     holders, whole, resolver = _seen(definition, build, settings)
     sole = holders[0].step if whole and len(holders) == 1 else None
+    names = {holder.step.name for holder in holders}
+    name = names.pop() if whole and len(names) == 1 else ""
 
     def no(why: str) -> Ownership:
-        return Ownership(owns=False, why_not=why, sole=sole, resolver=resolver)
+        return Ownership(owns=False, why_not=why, sole=sole, step_name=name, resolver=resolver)
 
     finals = [holder for holder in holders if holder.step.final]
     if finals:
@@ -42,7 +45,7 @@ def of_step(definition: Definition, build: Build, settings: Settings) -> Ownersh
         others = [h for h in holders if settings.dedup_key and all(a.name != settings.alert_name for a in h.alerts)]
         if others:
             return no(f"Another alert has the same DEDUP_KEY: {_named(others)}. {WHAT_TO_WRITE}")
-        return Ownership(sole=sole, resolver=resolver)
+        return Ownership(sole=sole, step_name=name, resolver=resolver)
     if not whole:
         why = definition.unread or "bitbucket-pipelines.yml imports a pipeline that could page under this key"
         return no(
@@ -52,7 +55,7 @@ def of_step(definition: Definition, build: Build, settings: Settings) -> Ownersh
         return no("bitbucket-pipelines.yml shows no step with this pipe and this key. Set ALERT_NAME.")
     if len(holders) > 1:
         return no(f"{len(holders)} steps page under this key: {_named(holders)}. {WHAT_TO_WRITE}")
-    return Ownership(sole=sole, resolver=resolver)
+    return Ownership(sole=sole, step_name=name, resolver=resolver)
 
 
 def of_pipeline(

@@ -25,7 +25,7 @@ class Sandbox:
     since 1970; `log` is handed one line per call, from any thread.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -83,7 +83,7 @@ class Sandbox:
     @property
     def url(self) -> str:
         """The base address, without a slash at its end."""
-        host = "127.0.0.1" if self._address[0] in ("", "0.0.0.0") else self._address[0]  # noqa: S104
+        host = "127.0.0.1" if self._address[0] in ("", "0.0.0.0") else self._address[0]
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property

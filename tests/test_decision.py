@@ -149,7 +149,7 @@ def test_without_a_repository_there_is_no_key_to_resolve(action):
         ({"exit_code": 0}, S, Origin.EXIT_CODE),
         ({"exit_code": 2}, F, Origin.EXIT_CODE),
         ({"exit_code": -1}, F, Origin.EXIT_CODE),
-        ({"exit_code": 130, "ignore_exit_codes": (130,)}, I, Origin.EXIT_CODE),
+        ({"exit_code": 130, "ignore_exit_codes": (130,)}, X, Origin.EXIT_CODE),
         ({"unreadable_result": "EXIT_CODE: x"}, U, Origin.EXIT_CODE),
         ({"build_status": "successful"}, S, Origin.BUILD_STATUS),
         ({"build_status": "failed"}, F, Origin.BUILD_STATUS),

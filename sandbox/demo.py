@@ -1,0 +1,138 @@
+"""The main job, shown: the real pipe runs as Bitbucket would run it, while builds break and mend, against a sandbox.
+
+Exits 0 only if the incidents are what they should be.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipe import VERSION
+from sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+KEY = "c0ffee11c0ffee22c0ffee33c0ffee44"
+
+DEFINITION = """\
+pipelines:
+  branches:
+    main:
+      - step: &build
+          name: Build and test
+          script: [make test]
+          after-script:
+            - pipe: your-workspace/pagerduty-events:VERSION
+              variables: {INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE}
+      - step: &deploy
+          name: Deploy
+          deployment: production
+          script: [./deploy.sh]
+          after-script:
+            - pipe: your-workspace/pagerduty-events:VERSION
+              variables: {INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE}
+    hotfix/*:
+      - step: *deploy
+"""
+
+STEP = {
+    "CI": "true",
+    "BITBUCKET_WORKSPACE": "acme",
+    "BITBUCKET_REPO_SLUG": "shop",
+    "BITBUCKET_REPO_FULL_NAME": "acme/shop",
+    "BITBUCKET_PROJECT_KEY": "SHOP",
+    "BITBUCKET_BRANCH": "main",
+    "BITBUCKET_TAG": "",
+    "BITBUCKET_PR_ID": "",
+    "BITBUCKET_PIPELINE_UUID": "{8a1f4f3e-6f0e-4d6e-9d7a-0c5a7b9e2f10}",
+    "BITBUCKET_STEP_UUID": "{3c9e1d7b-52a4-4b8f-8e61-7f0d2a4c6b18}",
+    "INTEGRATION_KEY": KEY,
+    "TIMEOUT": "30",
+}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One run of the pipe in the story."""
+
+    title: str
+    build: str
+    exit_code: str
+    more: dict[str, str] = field(default_factory=dict)
+    status: int = 0
+
+
+DEPLOYMENT = {"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production"}
+STORY = [
+    Chapter("build 811 passes", "811", "0"),
+    Chapter("build 812 fails: somebody is paged", "812", "2"),
+    Chapter("build 813 fails again: the same incident", "813", "2"),
+    Chapter("build 814 passes: the incident is resolved", "814", "0"),
+    Chapter("a deployment to production fails", "815", "1", DEPLOYMENT),
+    Chapter("the next one, from another branch, mends it", "816", "0", {**DEPLOYMENT, "BITBUCKET_BRANCH": "hotfix/17"}),
+    Chapter("a step whose exit code is missing: the pager is told so", "817", "", {}, status=1),
+]
+
+EXPECTED = [
+    ("acme/shop: build failed on main (#812, exit code 2)", "resolved", ["trigger", "trigger", "resolve"]),
+    ("acme/shop: deployment to production failed on main (#815, exit code 1)", "resolved", ["trigger", "resolve"]),
+    ("acme/shop: cannot tell whether #817 on main passed", "triggered", ["trigger"]),
+]
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as clone, Sandbox() as sandbox:
+        (Path(clone) / "bitbucket-pipelines.yml").write_text(DEFINITION.replace("VERSION", VERSION))
+        told = [tell(chapter, Path(clone), sandbox) for chapter in STORY]
+        incidents = sandbox.incidents()
+    show(incidents)
+    happened = [(one["title"], one["status"], [entry["action"] for entry in one["timeline"]]) for one in incidents]
+    if all(told) and happened == EXPECTED:
+        print("\nAs it should be: two incidents opened and closed again, and one that says what is not known.")
+        return 0
+    print(f"\nNOT as it should be. Expected:\n  {EXPECTED}\nbut it was:\n  {happened}")
+    return 1
+
+
+def tell(chapter: Chapter, clone: Path, sandbox: Sandbox) -> bool:
+    """Run the pipe for one chapter; whether it ended with the status it should."""
+    print(f"\n── {chapter.title} ".ljust(100, "─"), flush=True)
+    environ = {
+        **STEP,
+        "EVENTS_URL": sandbox.url,
+        "BITBUCKET_CLONE_DIR": str(clone),
+        "BITBUCKET_BUILD_NUMBER": chapter.build,
+        "EXIT_CODE": chapter.exit_code,
+        **chapter.more,
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+    run = subprocess.run(
+        [sys.executable, "-P", "-m", "pipe"], cwd=clone, env=environ, stderr=subprocess.STDOUT, check=False
+    )
+    print(f"exit status {run.returncode}", flush=True)
+    return run.returncode == chapter.status
+
+
+def show(incidents: list[dict]) -> None:
+    print("\n══ The incidents ".ljust(100, "═"))
+    for incident in incidents:
+        print(f"\n#{incident['number']} {incident['title']}  [{incident['status']}]\n   {incident['dedup_key']}")
+        for entry in incident["timeline"]:
+            print(f"   {entry['at']}  {entry['action']:<8} {entry['summary']}")
+            if entry["action"] == "trigger":
+                for name, value in entry["payload"].get("custom_details", {}).items():
+                    lines = value if isinstance(value, list) else [value]
+                    for index, line in enumerate(lines):
+                        print(f"      {name if index == 0 else '':>20}  {line}")
+                for link in entry.get("links", []):
+                    print(f"      {link.get('text', ''):>20}  {link['href']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""The image, run as Bitbucket runs it: the real container, the exit status of `docker run`, the bytes at the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pipe.variables import VARIABLES
+from sandbox import Sandbox
+from tests.conftest import KEY, MAIN, ONE_STEP, ROOT, Received, Run
+
+docker = pytest.importorskip("docker")
+pytestmark = pytest.mark.container
+
+IMAGE = "pagerduty-events:test"
+CLONE = "/opt/atlassian/pipelines/agent/build"  # where Bitbucket mounts it, which is also the working directory
+HARDENED = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "mem_limit": "64m",
+    "memswap_limit": "64m",
+    "network_mode": "bridge",
+    "extra_hosts": {"host.docker.internal": "host-gateway"},
+}
+
+
+@pytest.fixture(scope="session")
+def client():
+    try:
+        engine = docker.from_env(timeout=300)
+        engine.ping()
+    except docker.errors.DockerException as error:
+        if os.environ.get("REQUIRE_CONTAINER_TESTS"):
+            pytest.fail(f"REQUIRE_CONTAINER_TESTS is set, but no Docker engine answers: {error}")
+        pytest.skip("no Docker engine answers on this machine")
+    return engine
+
+
+@pytest.fixture(scope="session")
+def image(client):
+    try:
+        client.images.build(path=str(ROOT), tag=IMAGE, rm=True)
+    except docker.errors.BuildError as error:
+        pytest.fail("".join(line.get("stream", "") for line in error.build_log)[-3000:] + str(error))
+    return client.images.get(IMAGE)
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(host="0.0.0.0") as running:
+        yield running
+
+
+@pytest.fixture
+def received(sandbox) -> Received:
+    return Received(sandbox)
+
+
+class Container:
+    """Runs the image in a clone that belongs to root, with nothing but the given variables."""
+
+    def __init__(self, client, clone: Path, port: int) -> None:
+        self.client, self.clone, self.port = client, clone, port
+
+    def start(self, environ: dict[str, str], **options):
+        return self.client.containers.run(
+            IMAGE,
+            environment={"INTEGRATION_KEY": KEY, "EVENTS_URL": f"http://host.docker.internal:{self.port}", "TIMEOUT": "20"} | environ,
+            volumes={str(self.clone): {"bind": CLONE, "mode": "rw"}},
+            working_dir=CLONE,
+            detach=True,
+            **{**HARDENED, **options},
+        )
+
+    def __call__(self, environ: dict[str, str], **options) -> Run:
+        container = self.start({"BITBUCKET_CLONE_DIR": CLONE} | environ, **options)
+        try:
+            status = container.wait(timeout=120)["StatusCode"]
+            out, err = (container.logs(stdout=o, stderr=not o).decode() for o in (True, False))
+        finally:
+            container.remove(force=True)
+        assert KEY not in out + err
+        assert "Traceback" not in out + err
+        return Run(status, out, err)
+
+    def python(self, code: str, **options) -> str:
+        """What a Python program says in the image in place of the pipe."""
+        run = self({}, entrypoint=["/usr/bin/python3.13", "-P", "-c", code], **options)
+        assert run.status == 0, run.log
+        return run.stdout.strip()
+
+
+@pytest.fixture
+def container(client, image, tmp_path, sandbox) -> Container:
+    clone = tmp_path / "clone"
+    clone.mkdir(mode=0o755)
+    (clone / "bitbucket-pipelines.yml").write_text(ONE_STEP)
+    return Container(client, clone, sandbox.port)
+
+
+# Exactly what Bitbucket passes: the mapped variables, arrays as a count and items, unset ones as empty strings.
+BITBUCKET = {
+    **MAIN,
+    **{variable.name: "" for variable in VARIABLES if variable.name not in ("INTEGRATION_KEY", "EVENTS_URL", "TIMEOUT")},
+    "BITBUCKET_TAG": "",
+    "BITBUCKET_PR_ID": "",
+    "BITBUCKET_EXIT_CODE": "",
+    "LINKS_COUNT": "2",
+    "LINKS_0": "Runbook https://wiki.example/r",
+    "LINKS_1": "https://wiki.example/s",
+}
+
+
+def test_a_build_breaks_and_mends(container, sandbox):
+    for code in ("2", "2", "0"):
+        assert container({**BITBUCKET, "EXIT_CODE": code}).status == 0
+    (incident,) = sandbox.incidents()
+    assert incident["status"] == "resolved"
+    assert [entry["action"] for entry in incident["timeline"]] == ["trigger", "trigger", "resolve"]
+    assert [link["href"] for link in incident["timeline"][0]["links"]][:2] == ["https://wiki.example/r", "https://wiki.example/s"]
+
+
+def test_a_missing_exit_code_pages_a_warning(container, received):
+    assert container(BITBUCKET).status == 1
+    assert received.only["payload"]["severity"] == "warning"
+
+
+def test_a_wrong_key_ends_in_advice(container, sandbox):
+    sandbox.fail_next({"status": 400, "body": "Invalid routing key"})
+    run = container({**BITBUCKET, "EXIT_CODE": "1"})
+    assert run.status == 1
+    assert "400 Invalid routing key" in run.log
+    assert "REGION" in run.log
+
+
+def test_an_unreachable_server_ends_in_the_whole_event(container):
+    run = container({**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": "http://host.docker.internal:9", "TIMEOUT": "2"})
+    assert run.status == 1
+    assert json.loads(run.stdout.splitlines()[-1])["event_action"] == "trigger"
+    assert container({**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": "http://host.docker.internal:9", "TIMEOUT": "1", "ON_ERROR": "warn"}).status == 0
+
+
+def test_an_empty_environment_ends_in_one_clear_line(container):
+    run = container({"INTEGRATION_KEY": "", "EVENTS_URL": "", "BITBUCKET_CLONE_DIR": "", "TIMEOUT": ""})
+    assert run.status == 1
+    (line,) = [line for line in run.log.splitlines() if line.startswith("✖")]
+    assert "INTEGRATION_KEY: it is missing" in line
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+def test_a_signal_while_it_waits_ends_it_within_a_second_with_the_event_printed(container, sandbox, signal):
+    sandbox.fail_next({"status": 429, "headers": {"Retry-After": "60"}})
+    running = container.start({**BITBUCKET, "EXIT_CODE": "1", "TIMEOUT": "90"})
+    try:
+        deadline = time.monotonic() + 30
+        while not sandbox.requests and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        started = time.monotonic()
+        running.kill(signal)
+        status = running.wait(timeout=20)["StatusCode"]
+        took = time.monotonic() - started
+        printed = running.logs(stdout=True, stderr=False).decode().splitlines()[-1]
+    finally:
+        running.remove(force=True)
+    assert status == {"SIGTERM": 143, "SIGINT": 130}[signal]
+    assert took < 1
+    assert json.loads(printed)["event_action"] == "trigger"
+
+
+def test_it_runs_as_nobody_on_a_read_only_disk(container):
+    probe = """
+import os
+print(os.getuid(), os.getgid())
+for path in ("/x", "/tmp/x", "/opt/pipe/x", os.path.expanduser("~/x"), "x"):
+    try: open(path, "w"); print("wrote", path)
+    except OSError as error: pass
+"""
+    assert container.python(probe) == "65532 65532"
+    assert container.client.images.get(IMAGE).attrs["Config"]["User"] in ("65532", "65532:65532")
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "sh", "/bin/bash", "/busybox/sh", "/usr/bin/pip", "pip"])
+def test_there_is_no_shell_and_no_pip(container, shell):
+    with pytest.raises(docker.errors.APIError):
+        container({}, entrypoint=[shell])
+
+
+def test_there_are_no_build_tools_and_no_modules_that_the_pipe_does_without(container):
+    probe = "import importlib.util as u; print([n for n in ('pip', 'setuptools', 'docker', 'git', 'pytest', 'flask', 'sandbox') if u.find_spec(n)])"
+    assert container.python(probe) == "[]"
+
+
+def test_what_lies_in_the_clone_is_neither_imported_nor_read(container, received):
+    for name in ("json", "requests", "yaml", "pipe", "sitecustomize", "usercustomize", "bitbucket_pipes_toolkit"):
+        (container.clone / f"{name}.py").write_text("raise SystemExit('imported from the clone')")
+    (container.clone / "requests").mkdir()
+    (container.clone / "requests" / "__init__.py").write_text("raise SystemExit('imported from the clone')")
+    (container.clone / ".env").write_text("SEVERITY=critical\nEVENT_ACTION=resolve\n")
+    (container.clone / ".netrc").write_text("machine host.docker.internal login a password b\n")
+    (container.clone / "pyvenv.cfg").write_text("home = /nowhere\n")
+    run = container({**BITBUCKET, "EXIT_CODE": "1"})
+    assert run.status == 0, run.log
+    assert received.only["payload"]["severity"] == "error"
+    assert received.actions == ["trigger"]
+
+
+def test_its_labels_say_what_it_is(image):
+    labels = image.labels
+    assert labels["org.opencontainers.image.title"]
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["org.opencontainers.image.version"] == __import__("pipe").VERSION
+
+
+def test_a_certificate_of_one_s_own_can_be_mapped(client, image, tmp_path, tls):
+    clone = tmp_path / "clone"
+    clone.mkdir(mode=0o755)
+    (clone / "ca.pem").write_bytes(tls[0].read_bytes())
+    with Sandbox(host="0.0.0.0", tls=tls) as secure:
+        container = Container(client, clone, secure.port)
+        environ = {**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": f"https://host.docker.internal:{secure.port}"}
+        assert container({**environ, "TIMEOUT": "2"}).status == 1
+        assert "certificate does not verify" in container({**environ, "TIMEOUT": "2"}).log
+        assert container({**environ, "REQUESTS_CA_BUNDLE": f"{CLONE}/ca.pem"}).status == 0
+
+
+def test_the_readme_s_local_run(sandbox, image, received):
+    command = ["docker", "run", "--rm", "--network", "host", "--env-file", str(ROOT / "sandbox/failing-build.env"),
+               "--env", f"INTEGRATION_KEY={KEY}", "--env", f"EVENTS_URL={sandbox.url}", IMAGE]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert received.only["payload"]["summary"] == "acme/shop: unit tests failed on main (#812, exit code 2)"
