@@ -14,7 +14,7 @@ from pipe.definition import Definition, Pipeline, Step
 from pipe.variables import Settings
 
 if TYPE_CHECKING:
-    from pipe.bitbucket import NewerBuild, PipelineRun, StepRun, Unreadable
+    from pipe.bitbucket import Bitbucket, NewerBuild, PipelineRun, StepRun
 
 BROKEN = ("FAILED", "ERROR", "EXPIRED")  # results of a step in Bitbucket's API
 
@@ -82,8 +82,27 @@ def without_any_sign() -> Outcome:
     )
 
 
-def from_error(error: Unreadable) -> Outcome:
-    return Outcome(Result.UNKNOWN, Origin.BITBUCKET, f"{error.reason}. {error.advice}".rstrip(". "))
+def from_bitbucket(api: Bitbucket, definition: Definition, build: Build, *, wait: bool) -> Outcome:
+    """Ask Bitbucket, within the session's deadline; with `wait`, until the other steps have decided the result."""
+    from pipe.bitbucket import Unreadable
+
+    def undecided(run: PipelineRun) -> bool:
+        return from_pipeline(run, definition, build).result is Result.UNKNOWN
+
+    try:
+        run = api.pipeline_run(build.pipeline_uuid, build.step_uuid, wait=undecided if wait else False)
+    except Unreadable as error:
+        return Outcome(Result.UNKNOWN, Origin.BITBUCKET, f"{error.reason}. {error.advice}".rstrip(". "))
+    outcome = from_pipeline(run, definition, build)
+    rerun = build.step_run > 1 or bool(run.own and run.own.run_number > 1)
+    if outcome.result not in (Result.SUCCESSFUL, Result.FAILED) or build.environment or build.tag or rerun:
+        return outcome
+    try:
+        newer = api.newer_finished_build(run)
+    except Unreadable as error:
+        unseen = f"it could not be seen whether a newer build failed ({error.reason})"
+        return replace(outcome, doubt=outcome.doubt or unseen)
+    return compared(outcome, newer) if newer else outcome
 
 
 def from_pipeline(run: PipelineRun, definition: Definition, build: Build) -> Outcome:
@@ -138,7 +157,7 @@ def compared(outcome: Outcome, newer: NewerBuild) -> Outcome:
     """The same outcome beside a newer finished build of the same ref and selector."""
     told = f"#{newer.number} {newer.result} {newer.url}".strip()
     doubt = outcome.doubt
-    if newer.result in BROKEN and not doubt:
+    if newer.result != "SUCCESSFUL" and not doubt:
         doubt = f"the newer build {told} of the same ref did not pass"
     return replace(outcome, newer_build=told, doubt=doubt)
 
