@@ -11,9 +11,10 @@ from pipe.environment import mend
 from pipe.variables import VARIABLES, Settings
 
 
-def schema() -> dict[str, dict[str, str]]:
-    """The toolkit's schema. Every variable is a string to it: parsing other types, it prints values and tracebacks."""
-    return {variable.name: {"type": "string"} for variable in VARIABLES}
+def schema(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The toolkit's schema of the variables that are given. Every one is a string to it: parsing other types, it prints
+    values and tracebacks."""
+    return {variable.name: {"type": "string"} for variable in VARIABLES if variable.name in environ}
 
 
 class Log(Pipe):
@@ -21,8 +22,8 @@ class Log(Pipe):
 
     def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
         self.settings = settings
-        given = {variable.name: environ[variable.name] for variable in VARIABLES if variable.name in environ}
-        super().__init__(schema=schema(), env=given)
+        given = schema(environ)
+        super().__init__(schema=given, env={name: environ[name] for name in given})
         for handler in logging.getLogger().handlers:
             handler.addFilter(self._masked)
 

@@ -18,6 +18,7 @@ class Mask:
         shown = {integration_key: self.key_shown} if integration_key else {}
         self._shown = {value: "****" for value in self.secrets} | shown
         every = sorted(self._shown, key=len, reverse=True)
+        self.every = tuple(every)
         self._pattern = re.compile("|".join(map(re.escape, every))) if every else None
 
     def text(self, text: str) -> str:

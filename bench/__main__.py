@@ -1,0 +1,236 @@
+"""`make bench`: one table of whole processes, interleaved, and one of images. Nothing is asserted; the targets are shown."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import certifi
+
+ROOT = Path(__file__).parent.parent
+HERE = ROOT / "bench"
+KEY = "c0ffee11c0ffee22c0ffee33c0ffee44"
+ROUNDS = int(os.environ.get("ROUNDS", "21"))
+DOCKER_ROUNDS = int(os.environ.get("DOCKER_ROUNDS", "7"))
+COMMITS, REPORT_CASES = 10_000, 5_000
+PIPE_IMAGE, COMMON_IMAGE = "pagerduty-events:bench", "pagerduty-events:bench-common"
+RUNTIME = "gcr.io/distroless/python3-debian13:nonroot"
+
+DEFINITION = """\
+pipelines:
+  branches:
+    main:
+      - step:
+          name: Build and test
+          caches: [pip]
+          script:
+            - pip install -r requirements.txt
+            - pytest --junitxml=test-results/junit.xml
+          after-script:
+            - pipe: your-workspace/pagerduty-events:0.1.0
+              variables:
+                INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
+                EXIT_CODE: $BITBUCKET_EXIT_CODE
+"""
+
+
+@dataclass
+class Contender:
+    """Something that posts the event, and how long each of its runs took: wall and CPU seconds, peak bytes."""
+
+    name: str
+    command: list[str]
+    environ: dict[str, str]
+    cwd: Path
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    peak: list[int] = field(default_factory=list)
+
+    def run(self) -> None:
+        started = time.perf_counter()
+        # posix_spawn and wait4, so that the peak is this child's own
+        quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
+        pid = os.posix_spawn(self.command[0], ["env", "-C", str(self.cwd), *self.command[1:]], self.environ, file_actions=quiet)
+        _, status, used = os.wait4(pid, 0)
+        self.wall.append(time.perf_counter() - started)
+        if status:
+            sys.exit(f"bench: {self.name} ended with {os.waitstatus_to_exitcode(status)}")
+        self.cpu.append(used.ru_utime + used.ru_stime)
+        self.peak.append(used.ru_maxrss * 1024)
+
+
+def main() -> None:
+    for needed in ("curl", "openssl", "git"):
+        if not shutil.which(needed):
+            sys.exit(f"bench: {needed} is needed on this machine")
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (url, log):
+        work = Path(folder)
+        processes(work, url)
+        if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+            print("\nImages: no Docker engine answers, so they are not measured.")
+        else:
+            images(work, url, log)
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[tuple[str, Path]]:
+    certificate, key, log = folder / "certificate.pem", folder / "key.pem", folder / "accepted"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    command = [sys.executable, "-m", "bench.server", certificate, key, log]
+    # what is trusted is as long as in real life, and this server
+    (folder / "trusted.pem").write_text(Path(certifi.where()).read_text() + certificate.read_text())
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield f"https://localhost:{process.stdout.readline().strip()}", log
+        finally:
+            process.kill()
+
+
+def processes(work: Path, url: str) -> None:
+    plain, busy = work / "plain", work / "busy"
+    plain.mkdir()
+    (plain / "bitbucket-pipelines.yml").write_text(DEFINITION)
+    repository(busy)
+    shared = {
+        "PATH": os.environ["PATH"],
+        "REQUESTS_CA_BUNDLE": str(work / "trusted.pem"),
+        "SSL_CERT_FILE": str(work / "trusted.pem"),
+        "CURL_CA_BUNDLE": str(work / "trusted.pem"),
+        "EVENTS_URL": url,
+        "EVENT": str(work / "event.json"),
+    }
+    build = {
+        **shared,
+        "PYTHONPATH": str(ROOT),
+        "INTEGRATION_KEY": KEY,
+        "CI": "true",
+        "BITBUCKET_REPO_FULL_NAME": "acme/shop",
+        "BITBUCKET_BRANCH": "main",
+        "BITBUCKET_BUILD_NUMBER": "812",
+        "EXIT_CODE": "2",
+    }
+    python = [shutil.which("env"), sys.executable, "-P"]
+    dry = subprocess.run(
+        [*python[1:], "-m", "pipe"], cwd=plain, env=build | {"DRY_RUN": "true"}, check=True, capture_output=True, text=True
+    )
+    event = json.loads(dry.stdout.splitlines()[-1]) | {"routing_key": KEY}
+    (work / "event.json").write_text(json.dumps(event))
+
+    curl = ["curl", "-sS", "--fail", "-H", "Content-Type: application/json", "--data-binary", f"@{work}/event.json"]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=busy, check=True, capture_output=True, text=True).stdout.strip()
+    rows = [
+        Contender("(a) curl", [python[0], *curl, f"{url}/v2/enqueue"], shared, plain),
+        Contender("(b) toolkit + requests, ten lines", [*python, str(HERE / "floor.py")], shared, plain),
+        Contender("(c) PagerDuty's own client", [*python, str(HERE / "client.py")], shared, plain),
+        Contender("(d) python -m pipe", [*python, "-m", "pipe"], build, plain),
+        Contender("(e) (d) with evidence", [*python, "-m", "pipe"], build | {"BITBUCKET_COMMIT": commit}, busy),
+    ]
+    interleaved([row.run for row in rows], ROUNDS)
+    floor, pipe = rows[1], rows[3]
+    print(f"One process that sends one trigger over loopback TLS: medians of {ROUNDS} interleaved runs")
+    print(f"{'':36}{'wall ms':>9}{'CPU ms':>9}{'peak MiB':>10}{'wall/(b)':>10}{'CPU/(b)':>10}{'wall/(d)':>10}")
+    for row in rows:
+        wall, cpu, peak = (statistics.median(values) for values in (row.wall, row.cpu, row.peak))
+        print(
+            f"{row.name:36}{wall * 1000:9.0f}{cpu * 1000:9.0f}{peak / 2**20:10.1f}"
+            f"{ratio(row.wall, floor.wall):10.2f}{ratio(row.cpu, floor.cpu):10.2f}{ratio(row.wall, pipe.wall):10.2f}"
+        )
+    print(f"(e): a clone of {COMMITS} commits and a JUnit report of {report_size(busy) / 1e6:.1f} MB, two of {REPORT_CASES} tests failing")
+    print("targets: (d) at most 1.10 of (b) in wall and CPU, less than (c), below 45 MiB; (e) at most 1.6 of (d)")
+
+
+def repository(folder: Path) -> None:
+    """A clone with many commits, packed as a clone is, and a test report."""
+    subprocess.run(["git", "init", "-q", "-b", "main", folder], check=True)
+    stream = "".join(
+        f"commit refs/heads/main\ncommitter Ada Lovelace <ada@example.org> {1700000000 + n} +0000\n"
+        f"data <<END\nChange number {n}\nEND\nM 644 inline src/file{n % 500}\ndata <<END\nLine {n}\nEND\n\n"
+        for n in range(COMMITS)
+    )
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=folder, input=stream, text=True, check=True)
+    subprocess.run(["git", "gc", "--quiet"], cwd=folder, check=True)
+    (folder / "bitbucket-pipelines.yml").write_text(DEFINITION)
+    cases = "".join(
+        f'<testcase classname="tests.test_shop.TestCart" name="test_adding_item_number_{n}_to_the_cart_and_paying" time="0.001">'
+        + ('<failure message="assert 3 == 4">def test(): …</failure>' if n in (17, 4711) else "<system-out>paid, shipped, done</system-out>")
+        + "</testcase>\n"
+        for n in range(REPORT_CASES)
+    )
+    (folder / "test-results").mkdir()
+    (folder / "test-results" / "junit.xml").write_text(f'<testsuites><testsuite name="pytest">{cases}</testsuite></testsuites>')
+
+
+def report_size(folder: Path) -> int:
+    return (folder / "test-results" / "junit.xml").stat().st_size
+
+
+def images(work: Path, url: str, log: Path) -> None:
+    subprocess.run(["docker", "build", "-q", "-t", PIPE_IMAGE, ROOT], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["docker", "build", "-q", "-t", COMMON_IMAGE, "-f", HERE / "common.Dockerfile", HERE],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    compressed = {name: int(output(f"docker save {name} | gzip -6 | wc -c")) for name in (PIPE_IMAGE, COMMON_IMAGE)}
+    size = {name: int(output(f"docker image inspect -f '{{{{.Size}}}}' {name}")) for name in (PIPE_IMAGE, COMMON_IMAGE, RUNTIME)}
+    mounts = ["-v", f"{work}:/bench:ro", "-w", "/bench/plain"]
+    shared = [*mounts, "--network", "host", "-e", f"EVENTS_URL={url}", "-e", "REQUESTS_CA_BUNDLE=/bench/trusted.pem"]
+    build = ["-e", f"INTEGRATION_KEY={KEY}", "-e", "CI=true", "-e", "BITBUCKET_REPO_FULL_NAME=acme/shop",
+             "-e", "BITBUCKET_BRANCH=main", "-e", "BITBUCKET_BUILD_NUMBER=812", "-e", "EXIT_CODE=2"]  # fmt: skip
+    for path in (work, *work.glob("*.pem"), work / "event.json", work / "plain"):
+        path.chmod(0o755)  # the pipe's container runs as nobody
+    accepted: dict[str, list[float]] = {PIPE_IMAGE: [], COMMON_IMAGE: []}
+
+    def start(name: str, options: list[str]) -> Callable[[], None]:
+        def run() -> None:
+            started = time.monotonic()
+            subprocess.run(["docker", "run", "--rm", *shared, *options, name], check=True, capture_output=True)
+            accepted[name].append(float(log.read_text().splitlines()[-1]) - started)
+
+        return run
+
+    interleaved([start(PIPE_IMAGE, build), start(COMMON_IMAGE, ["-e", "EVENT=/bench/event.json"])], DOCKER_ROUNDS)
+    print("\nThe image, beside (b) on python:3.13-slim-trixie as pipes are commonly built")
+    print(f"{'':36}{'pipe':>12}{'common':>12}{'ratio':>8}")
+    rows = [
+        ("compressed (docker save | gzip -6)", {name: value / 1e6 for name, value in compressed.items()}, "MB"),
+        ("docker run to accepted, median", {name: statistics.median(values) for name, values in accepted.items()}, "s"),
+    ]
+    for title, values, unit in rows:
+        ours, common = values[PIPE_IMAGE], values[COMMON_IMAGE]
+        print(f"{title:36}{ours:9.2f} {unit:2}{common:9.2f} {unit:2}{ours / common:8.2f}")
+    print(f"{'above the runtime base':36}{(size[PIPE_IMAGE] - size[RUNTIME]) / 1e6:9.2f} MB")
+    print("targets: at most 20 MB compressed, less than half of the common one, at most 4 MB above its base; run no slower")
+
+
+def interleaved(runs: list[Callable[[], None]], rounds: int) -> None:
+    """Every contender once a round, so that whatever the machine does meanwhile, it does to all."""
+    for _ in range(rounds):
+        for run in runs:
+            run()
+
+
+def ratio(values: list[float], base: list[float]) -> float:
+    """The median of each round's own ratio."""
+    return statistics.median(value / other for value, other in zip(values, base, strict=True))
+
+
+def output(command: str) -> str:
+    return subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

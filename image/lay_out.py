@@ -1,0 +1,103 @@
+"""Lay out what the image adds to its base: the pipe and its libraries as bytecode, and bytecode for the base's own modules.
+
+    python lay_out.py INSTALLED BASE OUT
+
+INSTALLED is pip's target directory, BASE a copy of the runtime's standard library (it comes without bytecode, which
+would be made anew at every start), OUT becomes the image's file system. Nothing here runs in the image.
+"""
+
+from __future__ import annotations
+
+import py_compile
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+LIBRARY = Path("opt/pipe")
+STANDARD = Path(f"usr/lib/python3.{sys.version_info.minor}")
+ROOTS = "/etc/ssl/certs/ca-certificates.crt"  # the base's own certificates, in place of a second copy
+
+# What the pipe never imports: test suites, other transports, other platforms, compiled variants of pure modules.
+LEFT_OUT = (
+    "*/tests", "cerberus/benchmarks", "urllib3/contrib/emscripten", "urllib3/contrib/pyopenssl.py", "urllib3/contrib/socks.py",
+    "bitbucket_pipes_toolkit/test.py", "charset_normalizer/cli", "idna/cli.py", "wcmatch/wcmatch.py", "wcmatch/pathlib.py",
+    "wcmatch/fnmatch.py", "bin", "_yaml", "charset_normalizer*",
+)  # fmt: skip
+# charset_normalizer only guesses the encoding of answers that nobody here asks to guess; requests does without it.
+# Reading one commit takes these of dulwich.
+KEPT_OF_DULWICH = ("__init__", "_typing", "errors", "file", "lru_cache", "object_format", "objects", "pack")
+# Libraries that few runs import, or that are large and cheap to unpack, go into a zip file, which Python imports from too:
+# 0.6 MB less for some 3 ms.
+PACKED = ("bracex", "cerberus", "dulwich", "idna", "wcmatch", "yaml")
+# cerberus reads its rules' schemas from docstrings; everything else does without docstrings and asserts.
+NEEDS_DOCSTRINGS = ("cerberus",)
+
+# Prints the standard library's modules that any run of the pipe may import.
+PROBE = """
+import sys
+import pipe.__main__, pipe.bitbucket, pipe.globs, pipe.evidence.commit, pipe.evidence.log_tail
+import pipe.evidence.packs, pipe.evidence.reports, wcmatch.glob, yaml
+import encodings.idna
+for name, module in sorted(sys.modules.items()):
+    if getattr(module, "__file__", None) and module.__spec__ and module.__spec__.origin != "frozen":
+        print(name)
+"""
+
+
+def main(installed: Path, base: Path, out: Path) -> None:
+    for pattern in LEFT_OUT:
+        for path in installed.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (installed / "dulwich").iterdir():
+        if path.stem not in KEPT_OF_DULWICH:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    probe = subprocess.run(
+        [sys.executable, "-c", PROBE], env={"PYTHONPATH": str(installed)}, check=True, capture_output=True, text=True
+    )
+    for source in sorted(installed.rglob("*.py")):
+        relative = source.relative_to(installed)
+        compiled(source, out / LIBRARY / relative.with_suffix(".pyc"), f"/{LIBRARY}/{relative}")
+    for kept in ("*.dist-info/licenses/**/*", "*.dist-info/LICENSE*", "*.dist-info/METADATA"):
+        for path in filter(Path.is_file, installed.glob(kept)):
+            target = out / LIBRARY / path.relative_to(installed)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # of the metadata its headers, which scanners read, without the whole README behind them
+            text = path.read_text()
+            target.write_text(text.split("\n\n")[0] + "\n" if path.name == "METADATA" else text)
+    pack(out / LIBRARY)
+    (out / LIBRARY / "certifi").mkdir(exist_ok=True)
+    (out / LIBRARY / "certifi/cacert.pem").symlink_to(ROOTS)
+    for name in probe.stdout.split():
+        module = base.joinpath(*name.split("."))
+        source = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+        if source.exists():
+            relative = source.relative_to(base)
+            cache = (
+                out / STANDARD / relative.parent / "__pycache__" / f"{relative.stem}.{sys.implementation.cache_tag}.pyc"
+            )
+            compiled(source, cache, f"/{STANDARD}/{relative}")
+
+
+def pack(library: Path) -> None:
+    with zipfile.ZipFile(library / "packed.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in PACKED:
+            for path in sorted((library / name).rglob("*.pyc")):
+                entry = zipfile.ZipInfo(str(path.relative_to(library)))  # with a fixed date: the same bytes every time
+                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+            shutil.rmtree(library / name)
+
+
+def compiled(source: Path, target: Path, shown: str) -> None:
+    """Bytecode that Python takes as it is: the image's sources cannot change under it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    py_compile.compile(
+        str(source), str(target), shown, doraise=True,
+        optimize=0 if shown.split("/")[3] in NEEDS_DOCSTRINGS else 2,
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
