@@ -1,4 +1,4 @@
-"""Lay out what the image adds to its base: the pipe and its libraries as bytecode, and bytecode for the base's own modules.
+"""Lay out what the image adds to its base: the pipe and its libraries as bytecode, and bytecode for the base's modules.
 
     python lay_out.py INSTALLED BASE OUT
 
@@ -19,17 +19,27 @@ LIBRARY = Path("opt/pipe")
 STANDARD = Path(f"usr/lib/python3.{sys.version_info.minor}")
 ROOTS = "/etc/ssl/certs/ca-certificates.crt"  # the base's own certificates, in place of a second copy
 
-# What the pipe never imports: test suites, other transports, other platforms, compiled variants of pure modules.
+# What the pipe never imports: test suites, other transports, other platforms, compiled variants of pure modules, and
+# charset_normalizer, without which requests does not guess the encoding of answers; nobody here asks it to.
 LEFT_OUT = (
-    "*/tests", "cerberus/benchmarks", "urllib3/contrib/emscripten", "urllib3/contrib/pyopenssl.py", "urllib3/contrib/socks.py",
-    "bitbucket_pipes_toolkit/test.py", "charset_normalizer/cli", "idna/cli.py", "wcmatch/wcmatch.py", "wcmatch/pathlib.py",
-    "wcmatch/fnmatch.py", "bin", "_yaml", "charset_normalizer*",
-)  # fmt: skip
-# charset_normalizer only guesses the encoding of answers that nobody here asks to guess; requests does without it.
+    "*/tests",
+    "_yaml",
+    "bin",
+    "bitbucket_pipes_toolkit/test.py",
+    "cerberus/benchmarks",
+    "charset_normalizer*",
+    "idna/cli.py",
+    "urllib3/contrib/emscripten",
+    "urllib3/contrib/pyopenssl.py",
+    "urllib3/contrib/socks.py",
+    "wcmatch/fnmatch.py",
+    "wcmatch/pathlib.py",
+    "wcmatch/wcmatch.py",
+)
 # Reading one commit takes these of dulwich.
 KEPT_OF_DULWICH = ("__init__", "_typing", "errors", "file", "lru_cache", "object_format", "objects", "pack")
-# Libraries that few runs import, or that are large and cheap to unpack, go into a zip file, which Python imports from too:
-# 0.6 MB less for some 3 ms.
+# Libraries that few runs import, or that are large and cheap to unpack, go into a zip file, which Python imports from
+# too: 0.6 MB less for some 3 ms.
 PACKED = ("bracex", "cerberus", "dulwich", "idna", "wcmatch", "yaml")
 # cerberus reads its rules' schemas from docstrings; everything else does without docstrings and asserts.
 NEEDS_DOCSTRINGS = ("cerberus",)

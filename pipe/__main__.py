@@ -83,7 +83,7 @@ class Run:
         self.log.log_debug(f"{known.unread or f'{definition.NAME} was read'}; {result}; {owner}")
         if not decision.action and not decision.change_too:
             return decision, []
-        evidence = gather(settings, build, result)
+        evidence = gather(settings, build, result, self.log.log_info)
         for warning in evidence.warnings:
             self.log.log_warning(warning)
         warnings = (*settings.problems, *settings.notices, *evidence.warnings)

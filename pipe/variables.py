@@ -99,7 +99,7 @@ VARIABLES: tuple[Variable, ...] = (
 )
 # fmt: on
 
-ORDINARY = {"CI", "HOME", "HOSTNAME", "LANG", "PATH", "PWD", "SSL_CERT_FILE"}  # in every container: no slips of anything
+ORDINARY = {"CI", "HOME", "HOSTNAME", "LANG", "PATH", "PWD", "SSL_CERT_FILE"}  # in every container; no slips
 
 # Where a variable is absent, this one of the build's environment stands in for it.
 FALLBACKS = {"INTEGRATION_KEY": "PAGERDUTY_INTEGRATION_KEY", "EXIT_CODE": "BITBUCKET_EXIT_CODE"}
@@ -238,7 +238,9 @@ def _slips(environ: Mapping[str, str]):
     for name in sorted(environ):
         upper = mend(name).upper()
         array_part = re.fullmatch(r"(.+)_(COUNT|\d+)", upper)
-        if name in known or name in ORDINARY or name.startswith(("BITBUCKET_", "PYTHON")) or (array_part and array_part[1] in arrays):
+        if name in known | ORDINARY or name.startswith(("BITBUCKET_", "PYTHON")):
+            continue
+        if array_part and array_part[1] in arrays:
             continue
         if upper in known:
             yield f"{mend(name)} is not a variable of this pipe; did you mean {upper}?"

@@ -39,6 +39,14 @@ pipelines:
       - step: *deploy
 """
 
+REPORT = """\
+<testsuites><testsuite name="pytest" tests="3" failures="2">
+<testcase classname="tests.test_cart" name="test_an_empty_cart_costs_nothing"/>
+<testcase classname="tests.test_cart" name="test_two"><failure message="assert 3 == 4">…</failure></testcase>
+<testcase classname="tests.test_cart" name="test_voucher"><failure message="KeyError: 'voucher'">…</failure></testcase>
+</testsuite></testsuites>
+"""
+
 STEP = {
     "CI": "true",
     "BITBUCKET_WORKSPACE": "acme",
@@ -64,13 +72,14 @@ class Chapter:
     exit_code: str
     more: dict[str, str] = field(default_factory=dict)
     status: int = 0
+    report: str = ""  # what the tests left behind
 
 
 DEPLOYMENT = {"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production"}
 STORY = [
     Chapter("build 811 passes", "811", "0"),
-    Chapter("build 812 fails: somebody is paged", "812", "2"),
-    Chapter("build 813 fails again: the same incident", "813", "2"),
+    Chapter("build 812 fails: somebody is paged", "812", "2", report=REPORT),
+    Chapter("build 813 fails again: the same incident", "813", "2", report=REPORT),
     Chapter("build 814 passes: the incident is resolved", "814", "0"),
     Chapter("a deployment to production fails", "815", "1", DEPLOYMENT),
     Chapter("the next one, from another branch, mends it", "816", "0", {**DEPLOYMENT, "BITBUCKET_BRANCH": "hotfix/17"}),
@@ -87,9 +96,13 @@ EXPECTED = [
 def main() -> int:
     with tempfile.TemporaryDirectory() as clone, Sandbox() as sandbox:
         (Path(clone) / "bitbucket-pipelines.yml").write_text(DEFINITION.replace("VERSION", VERSION))
-        told = [tell(chapter, Path(clone), sandbox) for chapter in STORY]
+        (Path(clone) / "test-results").mkdir()
+        commit = committed(Path(clone))
+        told = [tell(chapter, Path(clone), commit, sandbox) for chapter in STORY]
         incidents = sandbox.incidents()
     show(incidents)
+    first = incidents[0]["timeline"][0]["payload"]["custom_details"] if incidents else {}
+    told.append(first.get("failed_tests_total") == 2 and first.get("commit_author") == "Ada Lovelace")
     happened = [(one["title"], one["status"], [entry["action"] for entry in one["timeline"]]) for one in incidents]
     if all(told) and happened == EXPECTED:
         print("\nAs it should be: two incidents opened and closed again, and one that says what is not known.")
@@ -98,14 +111,29 @@ def main() -> int:
     return 1
 
 
-def tell(chapter: Chapter, clone: Path, sandbox: Sandbox) -> bool:
+def committed(clone: Path) -> str:
+    """A repository with one commit, made without a git binary: the demo needs Python only. Its hash."""
+    from dulwich import porcelain
+
+    porcelain.init(str(clone))
+    who = b"Ada Lovelace <ada@example.org>"
+    made = porcelain.commit(str(clone), message=b"Count the cart's items once", author=who, committer=who)
+    return made.decode()
+
+
+def tell(chapter: Chapter, clone: Path, commit: str, sandbox: Sandbox) -> bool:
     """Run the pipe for one chapter; whether it ended with the status it should."""
+    report = clone / "test-results" / "junit.xml"
+    report.unlink(missing_ok=True)
+    if chapter.report:
+        report.write_text(chapter.report)
     print(f"\n── {chapter.title} ".ljust(100, "─"), flush=True)
     environ = {
         **STEP,
         "EVENTS_URL": sandbox.url,
         "BITBUCKET_CLONE_DIR": str(clone),
         "BITBUCKET_BUILD_NUMBER": chapter.build,
+        "BITBUCKET_COMMIT": commit,
         "EXIT_CODE": chapter.exit_code,
         **chapter.more,
         "PATH": os.environ["PATH"],

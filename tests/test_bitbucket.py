@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipe import bitbucket
-from pipe.bitbucket import http as bitbucket_http
 from pipe.bitbucket import Bitbucket, NewerBuild, Unreadable, credentials
+from pipe.bitbucket import http as bitbucket_http
 from pipe.bitbucket.http import origin_of
 from tests.bitbucket_api import BitbucketApi, Log, step, uuid_of
 

@@ -12,6 +12,7 @@ import pytest
 
 from pipe.variables import VARIABLES
 from sandbox import Sandbox
+from tests.bitbucket_api import BitbucketApi, step
 from tests.conftest import KEY, MAIN, ONE_STEP, ROOT, Received, Run
 
 docker = pytest.importorskip("docker")
@@ -236,3 +237,30 @@ def test_the_readme_s_local_run(sandbox, image, received):
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert received.only["payload"]["summary"] == "acme/shop: unit tests failed on main (#812, exit code 2)"
+
+
+def test_a_report_of_20_mb_and_a_packed_commit_are_read_within_64_mib(container, received):
+    git = ["git", "-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org", "-C", str(container.clone)]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "Count again"], ["gc", "-q"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    case = '<testcase classname="tests.test_cart" name="test_{}"><system-out>{}</system-out>{}</testcase>'
+    cases = (case.format(n, "x" * 1900, '<failure message="no"/>' if n in (3, 9999) else "") for n in range(10_000))
+    (container.clone / "test-results").mkdir()
+    (container.clone / "test-results" / "junit.xml").write_text(f"<testsuite>{''.join(cases)}</testsuite>")
+    run = container({**BITBUCKET, "EXIT_CODE": "1", "BITBUCKET_COMMIT": head})
+    assert run.status == 0, run.log
+    assert received.details["failed_tests"] == ["tests.test_cart.test_3: no", "tests.test_cart.test_9999: no"]
+    assert received.details["commit_message"] == "Count again"
+
+
+def test_a_final_step_asks_bitbucket(container, received):
+    with BitbucketApi(token="a-token-of-the-repository", host="0.0.0.0") as api:
+        steps = [step("unit", "FAILED", log=b"assert 3 == 4\n"), step("page", "IN_PROGRESS", uuid=MAIN["BITBUCKET_STEP_UUID"])]
+        api.pipeline(812, steps, uuid=MAIN["BITBUCKET_PIPELINE_UUID"])
+        environ = {"BITBUCKET_API_URL": api.url_for("host.docker.internal"), "BITBUCKET_ACCESS_TOKEN": "a-token-of-the-repository"}
+        api.log_redirect = ""
+        run = container({**BITBUCKET, **environ, "LOG_LINES": "5"})
+    assert run.status == 0, run.log
+    assert received.only["payload"]["summary"] == 'acme/shop: "unit" failed on main (#812)'
+    assert received.details["log_tail"] == "assert 3 == 4"

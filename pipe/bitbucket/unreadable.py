@@ -11,10 +11,13 @@ from typing import Any
 
 import requests
 
-RENEW_ACCESS_TOKEN = "Renew BITBUCKET_ACCESS_TOKEN: it has expired, was revoked, or is no access token of Bitbucket's"
+RENEW_ACCESS_TOKEN = (
+    "Renew BITBUCKET_ACCESS_TOKEN, with the scope Pipelines: Read: it has expired, was revoked, or is no access token "
+    "of Bitbucket's"
+)
 RENEW_API_TOKEN = (
-    "Renew ATLASSIAN_API_TOKEN (it has expired, was revoked, or has no scopes for Bitbucket), and check that "
-    "ATLASSIAN_ACCOUNT_EMAIL is the address of the account it belongs to"
+    "Renew ATLASSIAN_API_TOKEN, with the scope read:pipeline:bitbucket (it has expired, was revoked, or has no scopes "
+    "for Bitbucket), and check that ATLASSIAN_ACCOUNT_EMAIL is the address of the account it belongs to"
 )
 GIVE_A_TOKEN = "Set BITBUCKET_ACCESS_TOKEN, or ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN"
 # Both scopes stand beside every pipelines resource of the REST reference [D]. An API token cannot be edited once it is
