@@ -70,8 +70,8 @@ class Build:
 
     @property
     def label(self) -> str:
-        """`#812`, or `a build` where nothing numbers it."""
-        return f"#{self.number}" if self.number else "a build"
+        """`#812`; empty where nothing numbers the build."""
+        return f"#{self.number}" if self.number else ""
 
     @property
     def place(self) -> str:

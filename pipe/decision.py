@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipe.build import Build
-from pipe.globs import matches
 from pipe.outcome import Outcome, Result
 from pipe.ownership import Ownership
 from pipe.variables import Settings
@@ -36,15 +35,12 @@ def decide(settings: Settings, build: Build, outcome: Outcome, owner: Ownership)
 
 
 def _decide(settings: Settings, build: Build, outcome: Outcome, owner: Ownership) -> Decision:
-    if why := filtered(settings, build):
-        return Decision("", why)
-    change = settings.change_event and bool(build.environment) and outcome.result is Result.SUCCESSFUL
     if settings.event_action != "auto":
-        return _asked_for(settings, outcome, change)
+        return _asked_for(settings, outcome, owner)
     if outcome.result is Result.FAILED:
         return _failure(outcome, owner)
     if outcome.result is Result.SUCCESSFUL:
-        return _success(outcome, owner, change)
+        return _success(outcome, owner, change=settings.change_event and bool(build.environment))
     if outcome.result is not Result.UNKNOWN:
         return Decision("", f"Nothing is sent: {outcome.reason}.")
     if build.in_ci:
@@ -63,7 +59,7 @@ def _failure(outcome: Outcome, owner: Ownership) -> Decision:
     return Decision("trigger", reason, by_hand=by_hand, warning=warning)
 
 
-def _success(outcome: Outcome, owner: Ownership, change: bool) -> Decision:
+def _success(outcome: Outcome, owner: Ownership, *, change: bool) -> Decision:
     doubt = outcome.doubt or ("" if owner.owns else f"this run does not own the key. {owner.why_not}")
     if doubt:
         reason, warning = f"No resolve: {outcome.reason}, but {doubt}", "An alert that is open stays open."
@@ -71,25 +67,15 @@ def _success(outcome: Outcome, owner: Ownership, change: bool) -> Decision:
     return Decision("resolve", f"A success resolves: {outcome.reason}.", change_too=change)
 
 
-def _asked_for(settings: Settings, outcome: Outcome, change: bool) -> Decision:
+def _asked_for(settings: Settings, outcome: Outcome, owner: Ownership) -> Decision:
     """An explicit EVENT_ACTION: just that, but never a resolve or a change where the result is known to be none."""
     action, asked = settings.event_action, f"EVENT_ACTION is {settings.event_action}"
     unproven = outcome.result not in (Result.SUCCESSFUL, Result.UNKNOWN) or bool(settings.unreadable_result)
     if unproven and action in ("resolve", "change"):
         warning = "The build is not known to be good."
         return Decision("", f"Nothing is sent: {asked}, but {outcome.reason}.", warning=warning)
-    if action == "trigger" and outcome.exit_code == 0:
-        return Decision(action, f"{asked}.", warning="The exit code is 0: this pages for a step that passed.")
-    return Decision(action, f"{asked}.", change_too=change and action != "change")
-
-
-def filtered(settings: Settings, build: Build) -> str:
-    """Why the variables keep this run out, or an empty string."""
-    if build.pull_request and not settings.pull_requests:
-        return "Nothing is sent: this is a pull-request run, and PULL_REQUESTS is false."
-    branch = build.destination if build.pull_request else build.branch
-    if branch and settings.branches and not matches(branch, settings.branches):
-        return f"Nothing is sent: branch {branch} is not among BRANCHES ({' '.join(settings.branches)})."
-    if build.tag and settings.tags and not matches(build.tag, settings.tags):
-        return f"Nothing is sent: tag {build.tag} is not among TAGS ({' '.join(settings.tags)})."
-    return ""
+    if action != "trigger":
+        return Decision(action, f"{asked}.")
+    passed = "The exit code is 0: this pages for a step that passed." if outcome.exit_code == 0 else ""
+    by_hand = "" if owner.resolver else "EVENT_ACTION: trigger never resolves."
+    return Decision(action, f"{asked}.", by_hand=by_hand, warning=passed)

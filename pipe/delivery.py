@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from pipe.event import Event
-from pipe.interrupts import OutOfTime, at_most
+from pipe.interrupts import OutOfTime, in_time
+from pipe.masking import Mask
 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
@@ -34,10 +36,13 @@ ADVICE_KEY = (
     'Check that the key is the integration key of an "Events API v2" integration, and that REGION is the account\'s: '
     "eu if its address has .eu. in it, else us."
 )
+PROXY = "The proxy wants a login: put user and password into HTTPS_PROXY."
+ELSEWHERE = "Only 202 counts: something other than PagerDuty may have answered. Check EVENTS_URL and the proxy."
 ADVICE = {
     400: "PagerDuty will refuse this event every time: mend what it names.",
     403: "Something between here and PagerDuty refuses the call: a proxy, a firewall, or EVENTS_URL.",
     404: "There is no Events API at this address: check EVENTS_URL and REGION.",
+    407: PROXY,
     413: "The event is too large for whoever answered.",
     429: "PagerDuty takes about 120 events a minute for one integration key.",
 }
@@ -71,7 +76,7 @@ def deliver(event: Event, base_url: str, routing_key: str, timeout: float, log: 
     deadline = time.monotonic() + timeout
     last_start = deadline - min(LAST_ATTEMPT, timeout / 4)
     for attempt in itertools.count(1):
-        answer = _post(base_url + event.path, body, deadline)
+        answer = _post(base_url + event.path, body, routing_key, deadline)
         log(f"POST {base_url}{event.path}, attempt {attempt}: {answer.said}")
         if not answer.temporary:
             return Receipt(answer.status == ACCEPTED, answer.said, answer.advice, attempt)
@@ -82,7 +87,8 @@ def deliver(event: Event, base_url: str, routing_key: str, timeout: float, log: 
         log(f"Waiting {wait:.1f} s before the next attempt, of {deadline - time.monotonic():.0f} s left.")
         time.sleep(wait)
     advice = answer.advice or "PagerDuty could not be reached in time: check the network, the proxy and EVENTS_URL."
-    return Receipt(False, f"{answer.said}; gave up after {timeout:g} s (TIMEOUT)", advice, attempt)
+    took = time.monotonic() - deadline + timeout
+    return Receipt(False, f"{answer.said}; gave up after {took:.0f} s (TIMEOUT: {timeout:g})", advice, attempt)
 
 
 def _wait(attempt: int, retry_after: float) -> float:
@@ -90,25 +96,31 @@ def _wait(attempt: int, retry_after: float) -> float:
     return max(random.uniform(0, min(LONGEST_WAIT, 2.0 ** min(attempt - 1, 10))), retry_after)
 
 
-def _post(url: str, body: bytes, deadline: float) -> Answer:
-    left = max(0.1, deadline - time.monotonic())
+def _post(url: str, body: bytes, routing_key: str, deadline: float) -> Answer:
+    """One attempt. Neither looking up a name nor an answer that drips is bounded by time-outs of its own, so the whole
+    attempt is."""
+    left = max(0.1, min(CONNECT_TIMEOUT + READ_TIMEOUT, deadline - time.monotonic()))
+    mask = Mask(routing_key)  # whoever answers may quote the event
+
+    def attempt() -> Answer:
+        with requests.post(
+            url,
+            data=body,
+            headers={"Content-Type": "application/json", "User-Agent": "bitbucket-pagerduty-pipe"},
+            timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
+            allow_redirects=False,  # the body carries the key
+            auth=_no_netrc,
+            stream=True,
+        ) as response:
+            heads.append(response)
+            return _answer(response, mask.text(_read(response)))
+
+    heads: list[requests.Response] = []
     try:
-        # requests' own time-outs bound each read, not all of them: an answer can drip for ever
-        with (
-            at_most(min(CONNECT_TIMEOUT + READ_TIMEOUT, left)),
-            requests.post(
-                url,
-                data=body,
-                headers={"Content-Type": "application/json", "User-Agent": "bitbucket-pagerduty-pipe"},
-                timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
-                allow_redirects=False,  # the body carries the key
-                auth=_no_netrc,
-                stream=True,
-            ) as response,
-        ):
-            return _answer(response, _read(response))
+        return in_time(left, attempt)
     except OutOfTime:
-        return Answer(0, "no answer in time", temporary=True)
+        # The status is what counts: an accepted event is accepted, however long the words behind it take.
+        return _answer(heads[0], "") if heads else Answer(0, "no answer in time", temporary=True)
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         return _no_answer(error)
 
@@ -126,7 +138,7 @@ def _read(response: requests.Response) -> str:
             read += chunk
             if len(read) > LARGEST_ANSWER:
                 break
-    except (requests.RequestException, HTTPError, OSError, OutOfTime):
+    except (requests.RequestException, HTTPError, OSError):
         pass
     return read.decode("utf-8", "replace")
 
@@ -136,7 +148,7 @@ def _answer(response: requests.Response, text: str) -> Answer:
     said = f"{status} {_message(text) or response.reason or ''}".strip()
     if status == ACCEPTED:
         return Answer(status, said, temporary=False)
-    advice = ADVICE.get(status, "")
+    advice = ADVICE.get(status, "" if status in TEMPORARY else ELSEWHERE)
     if status == 400 and ("routing" in text.lower()):
         advice = ADVICE_KEY
     if 300 <= status < 400:
@@ -184,12 +196,27 @@ def _no_answer(error: Exception) -> Answer:
                 temporary=False,
                 advice="A proxy may stand between: map REQUESTS_CA_BUNDLE to its certificates. Nothing was sent.",
             )
+    text = " ".join(str(link) for link in chain)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError)):
         return Answer(
             0,
-            f"the address cannot be used: {type(error).__name__}",
+            f"the address or the proxy's cannot be used: {type(error).__name__}",
             temporary=False,
-            advice="Mend EVENTS_URL or the proxy's address.",
+            advice="Mend EVENTS_URL, or give HTTPS_PROXY as http://host:port; SOCKS is not supported.",
+        )
+    if "CA certificate bundle" in text:
+        return Answer(
+            0,
+            "the file that REQUESTS_CA_BUNDLE names is not in the container",
+            temporary=False,
+            advice="Give a path below the clone, which is what the container sees.",
+        )
+    if refused := re.search(r"Tunnel connection failed: (4\d\d)", text):
+        return Answer(
+            0,
+            f"the proxy refuses with {refused[1]}",
+            temporary=False,
+            advice=PROXY if refused[1] == "407" else ADVICE[403],
         )
     if isinstance(error, requests.Timeout):
         return Answer(0, "no answer in time", temporary=True)

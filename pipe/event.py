@@ -65,72 +65,71 @@ def alert(
     """A trigger, acknowledge or resolve event; the same complete payload on each, which lets orchestration rules match
     the resolve too (a partial one is refused). `warnings` go into the detail `pipe_warnings`."""
     unknown = decision.result_unknown
-    summary, cut = shorten(
-        settings.summary if settings.summary and not unknown else _summary(settings, build, outcome, decision)
-    )
-    warnings += (cut,) if cut else ()
-    details = _details(build, outcome, decision, evidence, warnings, step_name)
+    own = _summary(settings, build, outcome, decision)
+    summary, cut = shorten(own if unknown else settings.summary or own)
+    details = _details(build, outcome, decision, evidence, (*warnings, *cut), step_name)
+    payload = {
+        "summary": summary,
+        "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
+        "severity": "warning" if unknown else settings.severity,
+        "component": _field(settings.component or build.slug),
+        "group": _field(settings.group or build.project or build.workspace),
+        "class": _field(settings.class_ or ("deployment" if build.environment else "build")),
+    }
     body: dict[str, Any] = {
         "event_action": decision.action,
         "dedup_key": dedup_key(build, settings.alert_name, settings.dedup_key, result_unknown=unknown),
-        "payload": {
-            "summary": summary,
-            "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
-            "severity": "warning" if unknown else settings.severity,
-            "component": _field(settings.component or build.slug),
-            "group": _field(settings.group or build.project or build.workspace),
-            "class": _field(settings.class_ or ("deployment" if build.environment else "build")),
-            "custom_details": {**details, **settings.custom_details},
-        },
-        "links": _links(settings, build, outcome if decision.action == "trigger" else None),
+        **_content(settings, payload, details, _links(settings, build, outcome)),
     }
     if decision.action == "trigger":
-        body["client"] = "Bitbucket Pipelines"
-        body["client_url"] = build.pipeline_url
-    return _event("/v2/enqueue", settings.mask.all(_without_empty(body)), (cut,) if cut else ())
+        body |= {"client": "Bitbucket Pipelines"} | ({"client_url": build.pipeline_url} if build.pipeline_url else {})
+    return _event("/v2/enqueue", body, cut)
 
 
 def change(settings: Settings, build: Build, outcome: Outcome, evidence: Evidence, warnings: tuple[str, ...]) -> Event:
     """A change event: it has no action, no dedup key, no severity and no client, and pages nobody."""
     what = f"deployed to {build.environment}" if build.environment else "ran"
-    made = f"{_repository(build)}: {what} {build.place} ({build.label})"
-    summary, cut = shorten(settings.summary or " ".join(made.split()))
-    details = _details(build, outcome, Decision("change", ""), evidence, warnings + ((cut,) if cut else ()), "")
-    body = {
-        "payload": {
-            "summary": summary,
-            "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
-            "custom_details": {**details, **settings.custom_details},
-        },
-        "links": _links(settings, build, None),
-    }
-    return _event("/v2/change/enqueue", settings.mask.all(_without_empty(body)), (cut,) if cut else ())
+    summary, cut = shorten(settings.summary or _sentence(build, what))
+    details = _details(build, outcome, Decision("change", ""), evidence, (*warnings, *cut), "")
+    payload = {"summary": summary, "source": _field(settings.source or f"bitbucket.org/{build.repository}")}
+    return _event("/v2/change/enqueue", _content(settings, payload, details, _links(settings, build, outcome)), cut)
 
 
-def shorten(summary: str) -> tuple[str, str]:
+def _content(settings: Settings, payload: dict[str, Any], details: dict[str, Any], links: list[Any]) -> dict[str, Any]:
+    """Payload and links without empty fields, of which PagerDuty refuses some, and with every secret masked."""
+    hide = settings.mask.all
+    full = {name: hide(value) for name, value in payload.items() if value}
+    full["custom_details"] = {name: hide(value) for name, value in details.items()} | settings.custom_details
+    return {"payload": full} | ({"links": hide(links)} if links else {})
+
+
+def shorten(summary: str) -> tuple[str, tuple[str, ...]]:
     """At most 1024 characters of it, and a warning if it was longer."""
     if len(summary) <= SUMMARY_LIMIT:
-        return summary, ""
-    return (
-        f"{summary[: SUMMARY_LIMIT - 1]}…",
-        f"The summary had {len(summary)} characters and was cut to {SUMMARY_LIMIT}, the most that PagerDuty takes.",
-    )
+        return summary, ()
+    warning = f"The summary had {len(summary)} characters and was cut to {SUMMARY_LIMIT}, PagerDuty's limit."
+    return f"{summary[: SUMMARY_LIMIT - 1]}…", (warning,)
 
 
 def _summary(settings: Settings, build: Build, outcome: Outcome, decision: Decision) -> str:
     subject = " ".join(settings.alert_name.split())
     if decision.result_unknown:
-        what = f"{subject} of {build.label}" if subject else build.label
-        text = f"{_repository(build)}: cannot tell whether {what} {build.place} passed"
-        return " ".join(text.split())
+        what = f"{subject} of {build.label}" if subject else build.label or "the build"
+        return " ".join(f"{_repository(build)}: cannot tell whether {what} {build.place} passed".split())
     if not subject and outcome.failed_steps:
         first, *more = outcome.failed_steps
         subject = f'"{first}"' + (f" and {len(more)} more" if more else "")
     if not subject:
         subject = f"deployment to {build.environment}" if build.environment else "build"
     verb = {"trigger": "failed", "resolve": "passed", "acknowledge": "acknowledged"}[decision.action]
-    code = f", exit code {outcome.exit_code}" if outcome.exit_code and decision.action == "trigger" else ""
-    return " ".join(f"{_repository(build)}: {subject} {verb} {build.place} ({build.label}{code})".split())
+    code = f"exit code {outcome.exit_code}" if outcome.exit_code and decision.action == "trigger" else ""
+    return _sentence(build, f"{subject} {verb}", code)
+
+
+def _sentence(build: Build, what: str, more: str = "") -> str:
+    """`acme/shop: unit tests failed on main (#812, exit code 2)`."""
+    behind = ", ".join(filter(None, (build.label, more)))
+    return " ".join(f"{_repository(build)}: {what} {build.place} {behind and f'({behind})'}".split())
 
 
 def _details(
@@ -161,20 +160,19 @@ def _details(
     if decision.result_unknown:
         details["reason"] = outcome.reason
         details["ways_to_tell"] = list(WAYS_TO_TELL)
-    return _without_empty(details)
+    return {name: value for name, value in details.items() if value not in ("", None, [])}
 
 
-def _links(settings: Settings, build: Build, failure: Outcome | None) -> list[dict[str, str]]:
-    own = [("Pipeline", build.pipeline_url), ("Commit", build.commit_url), ("Pull request", build.pull_request_url)]
-    if failure and failure.result is Result.FAILED:
-        own.insert(
-            0,
-            (
-                "Failed step",
-                build.step_url(failure.failed_step_uuid or (build.step_uuid if failure.of_one_step else "")),
-            ),
-        )
-    return [_without_empty({"href": href, "text": text}) for text, href in (*settings.links, *own) if href]
+def _links(settings: Settings, build: Build, outcome: Outcome) -> list[dict[str, str]]:
+    own = [
+        ("Pipeline", build.pipeline_url),
+        ("Commit", build.commit_url),
+        ("Pull request", build.pull_request_url),
+    ]
+    if outcome.result is Result.FAILED:
+        uuid = outcome.failed_step_uuid or (build.step_uuid if outcome.of_one_step else "")
+        own.insert(0, ("Failed step", build.step_url(uuid)))
+    return [{"href": href} | ({"text": text} if text else {}) for text, href in (*settings.links, *own) if href]
 
 
 def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
@@ -184,12 +182,10 @@ def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
     if size <= spare:
         return Event(path, body, warnings)
     note = f"The details were left out: with them the event had {size} bytes, PagerDuty takes {LARGEST_BODY}."
-    kept = {
-        name: body["payload"]["custom_details"][name]
-        for name in ("resolves",)
-        if name in body["payload"]["custom_details"]
-    }
-    body = {**body, "payload": {**body["payload"], "custom_details": {"note": note, **kept}}}
+    details: dict[str, Any] = {"note": note}
+    if "resolves" in body["payload"]["custom_details"]:
+        details["resolves"] = body["payload"]["custom_details"]["resolves"][:FIELD_LIMIT]
+    body = {**body, "payload": {**body["payload"], "custom_details": details}}
     if len(_encoded(body)) > spare:
         body = {name: value for name, value in body.items() if name not in ("links", "client_url")}
     return Event(path, body, (*warnings, note))
@@ -209,14 +205,3 @@ def _number(text: str) -> int | str:
 
 def _field(text: str) -> str:
     return text[:FIELD_LIMIT]
-
-
-def _without_empty(body: dict[str, Any]) -> dict[str, Any]:
-    """PagerDuty refuses some empty fields (a link without an address), so none is sent; `exit_code` 0 is not empty."""
-    filled = {}
-    for name, value in body.items():
-        if name == "payload":
-            value = _without_empty(value)
-        if value not in ("", None, [], {}, ()):
-            filled[name] = value
-    return filled

@@ -6,20 +6,20 @@ Source: "Use glob patterns on the Pipelines yaml file" in Bitbucket Cloud's docu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from functools import lru_cache
 
 # A `**` that shares its path segment with other characters (`release-**`): Bitbucket lets it cross slashes too,
 # the library only does where it stands alone.
 _GLUED = re.compile(r"(?<=[^/])\*\*|\*\*(?=[^/])")
 
 
-def matches(name: str, patterns: Iterable[str]) -> bool:
+@lru_cache
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
     """Whether any pattern matches the whole name, case-sensitively.
 
     A pattern that cannot be read (`{1..100000}`) matches everything: it must not keep a page back, nor hide another
     step that pages under the same key.
     """
-    patterns = tuple(patterns)
     if name in patterns:
         return True
     if not any(set("*?[{\\") & set(pattern) for pattern in patterns):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class OutOfTime(BaseException):
@@ -34,10 +38,33 @@ def at_most(seconds: float) -> Iterator[None]:
     previous = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
     try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # also when the alarm went off between the end of the work and the line above
         signal.signal(signal.SIGALRM, previous)
+
+
+def in_time(seconds: float, work: Callable[[], T]) -> T:
+    """What the work returns or raises, or OutOfTime. For work that an alarm cannot stop: looking up a name knows no
+    time-out. It runs in a thread of its own, which is left behind when the time is over."""
+    results: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            results.put((work(), None))
+        except Exception as error:
+            results.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = results.get(timeout=max(seconds, 0.0))
+    except queue.Empty:
+        raise OutOfTime from None
+    if error:
+        raise error
+    return result  # type: ignore[return-value]
 
 
 def raise_on_termination() -> None:

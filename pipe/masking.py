@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-SHORTEST = 6  # characters; a shorter value would mask half the log
+SHORTEST = 12  # characters; a shorter value would mask half the log, and no key or token is that short
 
 
 class Mask:
@@ -22,7 +22,19 @@ class Mask:
         self._pattern = re.compile("|".join(map(re.escape, every))) if every else None
 
     def text(self, text: str) -> str:
-        return self._pattern.sub(lambda found: self._shown[found.group()], text) if self._pattern else text
+        if not self._pattern:
+            return text
+        text = self._pattern.sub(lambda found: self._shown[found.group()], text)
+        return self._without_cut_off(text)
+
+    def _without_cut_off(self, text: str) -> str:
+        """Whoever cut the text may have cut a secret: its beginning at the text's end goes as well."""
+        body, ellipsis = (text[:-1], "…") if text.endswith("…") else (text, "")
+        for secret in self.every:
+            for length in range(len(secret) - 1, SHORTEST // 2 - 1, -1):
+                if body.endswith(secret[:length]):
+                    return f"{body[:-length]}****{ellipsis}"
+        return text
 
     def all(self, value: Any) -> Any:
         """The same for every string in a JSON value, the names in objects included."""
@@ -31,5 +43,5 @@ class Mask:
         if isinstance(value, dict):
             return {self.text(name): self.all(item) for name, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.all(item) for item in value]
+            return type(value)(self.all(item) for item in value)
         return value

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipe.bitbucket import Bitbucket, NewerBuild, PipelineRun, StepRun
 
 BROKEN = ("FAILED", "ERROR", "EXPIRED")  # results of a step in Bitbucket's API
+OK = "SUCCESSFUL"
 
 
 class Result(Enum):
@@ -135,7 +136,7 @@ def from_pipeline(run: PipelineRun, definition: Definition, build: Build) -> Out
     not_run = [step for step in run.steps if step.result == "NOT_RUN" or step.state != "COMPLETED"]
     if len(not_run) == len(run.steps):
         return outcome(Result.NOTHING_RAN, "no other step of the pipeline ran")
-    strange = [step for step in run.steps if step.result not in (*BROKEN, "SUCCESSFUL", "NOT_RUN", "")]
+    strange = [step for step in run.steps if step.result not in (*BROKEN, OK, "NOT_RUN", "")]
     if strange:
         return outcome(
             Result.UNKNOWN, f"{_names(strange)} ended as {strange[0].result or 'nothing'}, which the pipe does not know"
@@ -150,6 +151,9 @@ def from_pipeline(run: PipelineRun, definition: Definition, build: Build) -> Out
     doubt = ""
     if skipped:
         doubt = f"{_names(skipped)} did not run, and may be what broke; a green run of it settles that"
+    twins = [name for name in run.superseded if sum(step.name == name for p in pipelines for step in p.steps) > 1]
+    if twins and not doubt:
+        doubt = f'several steps are named "{twins[0]}", and whether it was this one that was run again cannot be told'
     return outcome(Result.SUCCESSFUL, "Bitbucket says that every other step that ran passed", doubt=doubt)
 
 
@@ -157,7 +161,7 @@ def compared(outcome: Outcome, newer: NewerBuild) -> Outcome:
     """The same outcome beside a newer finished build of the same ref and selector."""
     told = f"#{newer.number} {newer.result} {newer.url}".strip()
     doubt = outcome.doubt
-    if newer.result != "SUCCESSFUL" and not doubt:
+    if newer.result != OK and not doubt:
         doubt = f"the newer build {told} of the same ref did not pass"
     return replace(outcome, newer_build=told, doubt=doubt)
 

@@ -77,6 +77,16 @@ def words(values: list[str]) -> tuple[str, ...]:
     return tuple(word for value in values for word in value.split())
 
 
+def globs(values: list[str]) -> tuple[str, ...]:
+    """Patterns separated by blanks. What only looks like a list is refused: it would match nothing, and page nobody."""
+    patterns = words(values)
+    for pattern in patterns:
+        outside = re.sub(r"\{[^{}]*\}", "", re.sub(r"\{[^{}]*\}", "", pattern))
+        if re.search(r"[,{}\"']", outside) or pattern.startswith("refs/"):
+            raise ValueError(f"{quoted(pattern)} is no pattern: write an array, or names separated by blanks")
+    return patterns
+
+
 def links(values: list[str]) -> tuple[tuple[str, str], ...]:
     """`Text https://…` or `https://…` each; pairs of text and address."""
     found = []

@@ -21,7 +21,11 @@ SEVERITIES = ("critical", "error", "warning", "info")
 REGIONS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
 MOST_ITEMS = 1000  # of an array variable; more is a mistake
 
-FATAL, RESULT, OPTIONAL = "there is nowhere to send to", "the result is unknown", "its default is used"
+# What a bad value costs; the words end its line in the log. A filter that cannot be read keeps nothing back.
+FATAL = "there is nowhere to send to"
+RESULT = "it tells no result"
+OPTIONAL = "its default is used"
+FILTER = "it is taken as true"
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,11 @@ class Variable:
     many: bool = False
     secret: bool = False
     bad: str = OPTIONAL
+    if_bad: Any = None  # what a bad value counts as, where that is not the default
 
     @property
     def attribute(self) -> str:
-        return self.name.lower()
+        return "class_" if self.name == "CLASS" else self.name.lower()
 
 
 # fmt: off
@@ -65,11 +70,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CUSTOM_DETAILS", parsing.json_object, "A JSON object, merged over the pipe's own details.", default={}),
     Variable("LINKS", parsing.links, "Array of `Text https://…` or `https://…`, e.g. a runbook; the pipe's own links "
              "come after them.", default=(), many=True),
-    Variable("BRANCHES", parsing.words, "Glob patterns, an array or separated by blanks: runs with another branch (in "
+    Variable("BRANCHES", parsing.globs, "Glob patterns, an array or separated by blanks: runs with another branch (in "
              "a pull request: another destination) send nothing.", default=(), many=True, shown="all"),
-    Variable("TAGS", parsing.words, "The same for runs on a tag.", default=(), many=True, shown="all"),
+    Variable("TAGS", parsing.globs, "The same for runs on a tag.", default=(), many=True, shown="all"),
     Variable("PULL_REQUESTS", parsing.boolean, "Whether pull-request runs send anything.", default=False,
-             shown="false"),
+             shown="false", bad=FILTER, if_bad=True),
     Variable("IGNORE_EXIT_CODES", parsing.integers, "Exit codes that are neither a failure nor a success, e.g. "
              "`130 143`: nothing is sent.", default=(), many=True),
     Variable("CHANGE_EVENT", parsing.boolean, "Also send a change event when a deployment step passes.", default=False,
@@ -100,6 +105,9 @@ VARIABLES: tuple[Variable, ...] = (
 # fmt: on
 
 ORDINARY = {"CI", "HOME", "HOSTNAME", "LANG", "PATH", "PWD", "SSL_CERT_FILE"}  # in every container; no slips
+
+# What goes into the event as it was given.
+SHOWN = ("alert_name", "dedup_key", "summary", "source", "component", "group", "class_", "custom_details", "links")
 
 # Where a variable is absent, this one of the build's environment stands in for it.
 FALLBACKS = {"INTEGRATION_KEY": "PAGERDUTY_INTEGRATION_KEY", "EXIT_CODE": "BITBUCKET_EXIT_CODE"}
@@ -159,16 +167,16 @@ class Settings:
 def read(environ: Mapping[str, str]) -> Settings:
     """The settings of an environment. Empty means absent; so does an unexpanded `$WORD`, with a warning."""
     values: dict[str, Any] = {}
-    trouble: dict[str, list[str]] = {FATAL: [], RESULT: [], OPTIONAL: []}
+    trouble: dict[str, list[str]] = {FATAL: [], RESULT: [], OPTIONAL: [], FILTER: []}
     notices = list(_unexpanded(environ)) + list(_slips(environ))
     for variable in VARIABLES:
-        attribute = "class_" if variable.name == "CLASS" else variable.attribute
-        values[attribute] = variable.default
+        values[variable.attribute] = variable.default
         try:
             given = _given(environ, variable)
             if given:
-                values[attribute] = variable.parse(given)
+                values[variable.attribute] = variable.parse(given)
         except ValueError as error:
+            values[variable.attribute] = variable.default if variable.if_bad is None else variable.if_bad
             trouble[variable.bad].append(f"{variable.name}: {error}; {variable.bad}.")
 
     key = values["integration_key"]
@@ -185,11 +193,13 @@ def read(environ: Mapping[str, str]) -> Settings:
         notices.append("ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN only work together; one of them is missing.")
 
     mask = Mask(key, tuple(_secrets(environ, key)))
+    for name in SHOWN:  # before anything is cut, so that no part of a secret stays
+        values[name] = mask.all(values[name])
     return Settings(
         **values,
         fatal=tuple(map(mask.text, trouble[FATAL])),
         unreadable_result=mask.text(" ".join(trouble[RESULT])),
-        problems=tuple(map(mask.text, trouble[RESULT] + trouble[OPTIONAL])),
+        problems=tuple(map(mask.text, trouble[RESULT] + trouble[OPTIONAL] + trouble[FILTER])),
         notices=tuple(map(mask.text, notices)),
         mask=mask,
     )
@@ -226,9 +236,11 @@ def _add_bitbuckets_own_exit_code(environ, values, trouble, notices) -> None:
 
 def _unexpanded(environ: Mapping[str, str]):
     for variable in VARIABLES:
-        value = mend(environ.get(variable.name, "")).strip()
-        if UNEXPANDED.fullmatch(value):
-            yield f"{variable.name} is the unexpanded variable {value}; taken as absent."
+        arrays = [name for name in environ if variable.many and name.startswith(f"{variable.name}_")]
+        for name in (variable.name, *sorted(arrays)):
+            value = mend(environ.get(name, "")).strip()
+            if UNEXPANDED.fullmatch(value):
+                yield f"{mend(name)} is the unexpanded variable {value}; taken as absent."
 
 
 def _slips(environ: Mapping[str, str]):

@@ -223,8 +223,90 @@ def test_a_pipeline_that_bitbucket_names_is_told_from_the_others():
     ],
 )
 def test_a_dedup_key_is_shared_by_the_steps_that_say_the_same(other, expected):
-    text = DEFAULT % f"{step(alert='unit tests', key='shop')}, {other}"
+    text = "pipelines: {branches: {main: [%s, %s]}}" % (step(alert="unit tests", key="shop"), other)
     assert owns(text, Settings(alert_name="unit tests", dedup_key="shop")) is expected
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "key", "expected"),
+    [
+        ("branches: {main: [%s]}", "shop", True),
+        ("branches: {'**': [%s]}", "shop", False),
+        ("default: [%s]", "shop", False),
+        ("custom: {nightly: [%s]}", "shop", False),
+        ("branches: {'**': [%s]}", "shop/$BITBUCKET_BRANCH", True),
+        ("default: [%s]", "", True),
+    ],
+)
+def test_a_dedup_key_that_is_the_same_on_every_ref_is_not_resolved_by_one(pipelines, key, expected):
+    assert owns("pipelines: {%s}" % pipelines % step(key=key), Settings(dedup_key="shop")) is expected
+
+
+@pytest.mark.parametrize("run", [Settings(), Settings(dedup_key="bitbucket:acme/shop:branch/main")])
+def test_a_dedup_key_that_spells_a_derived_one_is_the_same_key(run):
+    text = "pipelines: {branches: {main: [%s, %s]}}" % (step(), step("b", key="bitbucket:acme/shop:branch/main"))
+    assert not owns(text, run)
+
+
+@pytest.mark.parametrize("name", ["yes", "1.10", "0x1f", "No"])
+def test_a_name_that_yaml_may_change_could_be_any_name(name):
+    assert not owns(DEFAULT % f"{step(alert='unit tests')}, {step('b', name)}", NAMED)
+
+
+@pytest.mark.parametrize("name", ["~", "null"])
+def test_a_null_is_no_name(name):
+    assert not owns(DEFAULT % f"{step()}, {step('b', name)}")
+
+
+def test_an_environment_that_is_no_deployment_may_or_may_not_change_the_key():
+    text = DEFAULT % f"{step()}, {step('b', more=', environment: test')}"
+    assert not owns(text)
+    assert owns(text, UNNAMED, Build(repository="acme/shop", branch="main", environment="test"))
+
+
+def test_a_section_to_come_could_open_any_key():
+    assert not owns("pipelines: {default: [%s], scheduled: {nightly: [%s]}}" % (step(), step()))
+
+
+def test_an_environment_s_name_beyond_ascii_could_be_any():
+    stage = f"{{stage: {{deployment: Prodüktion, steps: [{step()}, {step('b')}]}}}}"
+    assert not owns(DEFAULT % stage, UNNAMED, Build(repository="acme/shop", environment="produktion"))
+
+
+@pytest.mark.parametrize("settings", [UNNAMED, NAMED])
+def test_a_child_pipeline_that_one_parent_runs_twice_is_two_holders(settings):
+    child = "{step: {type: pipeline, custom: tests}}"
+    once = "pipelines: {default: [%s], custom: {tests: [%s]}}" % (child, step(alert=settings.alert_name))
+    twice = "pipelines: {default: [{parallel: [%s, %s]}], custom: {tests: [%s]}}" % (child, child, step(alert=settings.alert_name))
+    assert owns(once, settings)
+    assert not owns(twice, settings)
+
+
+def test_another_name_for_the_pipe_does_not_hide_its_steps():
+    renamed = ANCHOR.replace("acme/pagerduty-events:1.0.0", "acme/on-call:1.0.0").replace("INTEGRATION_KEY: $K, ", "")
+    assert not owns(renamed, NAMED)
+
+
+@pytest.mark.parametrize("text", [ANCHOR.encode() + b"# caf\xe9\n", ANCHOR.encode() + b"x: !foo bar\n", ANCHOR.encode() + b"y: !!int ''\n",
+                                  ANCHOR.encode() + b"---\nz: [", b"\xef\xbb\xbf" + ANCHOR.encode(), ANCHOR.replace("\n", "\r\n").encode()])  # fmt: skip
+def test_what_bitbucket_reads_is_read_whatever_else_stands_in_the_file(text):
+    assert not ownership.of_step(parse(text), MAIN, NAMED).owns
+
+
+def test_an_imported_pipeline_may_be_our_own():
+    text = "pipelines: {default: {import: 'a:b:c'}, custom: {nightly: [%s]}}" % step()
+    assert not pipeline_owns(text)
+    assert pipeline_owns("pipelines: {default: [%s], custom: {x: {import: 'a:b:c'}}}" % step(kind="final", where="script"))
+
+
+def test_a_resolver_in_another_pipeline_is_none():
+    text = BOTH % (f"{step()}, {step('b')}", step("n", where="script", action="resolve"))
+    assert not ownership.of_step(parse(text.encode()), MAIN, UNNAMED).resolver
+
+
+def test_thousands_of_steps_by_aliases_are_refused_quickly():
+    lines = ["s: &s [%s]" % step(), "t: &t [%s]" % ", ".join(["*s"] * 100), "u: &u [%s]" % ", ".join(["*t"] * 100)]
+    assert "more than" in parse("\n".join([*lines, "pipelines: {default: *u}"]).encode()).unread
 
 
 def test_one_dedup_key_under_two_names_is_not_the_same_check_in_another_pipeline():
@@ -256,9 +338,9 @@ def test_what_cannot_be_read_says_why(tmp_path):
     assert "larger than" in read(tmp_path).unread
     path.write_bytes(b"pipelines:\n  default: [")
     assert "not valid YAML in line" in read(tmp_path).unread
-    path.write_bytes(b"a: &a [*a]\npipelines: {default: *a}")
+    path.write_bytes(b"pipelines: " + b"[" * 100_000)
     assert "nested too deeply" in read(tmp_path).unread
-    path.write_bytes(b"pipelines: {default: \xff}")
+    path.write_bytes(b"a: &a [*a]\npipelines: {default: *a}")
     assert read(tmp_path).unread
 
 

@@ -192,6 +192,59 @@ def test_pagerduty_s_own_words_are_quoted_in_one_line(sandbox, body, said):
     assert said is None or receipt.said == said or receipt.said == f"{said} BAD REQUEST"
 
 
+def test_a_proxy_that_wants_a_login_is_final_and_told(monkeypatch):
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_error(407)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.server_port}")
+    try:
+        receipt, _, took = delivered("https://events.pagerduty.com")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (receipt.attempts, receipt.said) == (1, "the proxy refuses with 407")
+    assert "HTTPS_PROXY" in receipt.advice
+    assert took < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("REQUESTS_CA_BUNDLE", "/not/in/the/container.pem", "REQUESTS_CA_BUNDLE"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1", "cannot be used"),
+    ],
+)
+def test_what_cannot_work_is_final_and_told(monkeypatch, name, value, says):
+    monkeypatch.setenv(name, value)
+    receipt, _, _ = delivered("https://127.0.0.1:9")
+    assert receipt.attempts == 1
+    assert says in receipt.said
+
+
+@pytest.mark.parametrize("status", [200, 201, 401, 418])
+def test_an_answer_that_is_not_pagerduty_s_is_told(sandbox, status):
+    sandbox.fail_next({"status": status})
+    assert "something other than PagerDuty" in delivered(sandbox.url)[0].advice
+
+
+def test_a_long_answer_that_quotes_the_key_is_masked_before_it_is_cut(sandbox):
+    sandbox.fail_next({"status": 400, "body": "x" * 476 + KEY})
+    assert KEY[:8] not in delivered(sandbox.url)[0].said
+
+
+def test_a_name_that_is_never_looked_up_to_the_end_does_not_outlast_the_deadline(monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(30))
+    receipt, _, took = delivered("http://some.example", timeout=1)
+    assert not receipt.accepted
+    assert took < 2
+
+
 def test_an_unknown_key_is_told_where_to_look(quick):
     from sandbox import Sandbox
 

@@ -121,7 +121,7 @@ def test_eight_parallel_steps_of_one_anchor_one_failing_never_resolve_each_other
     (incident,) = sandbox.incidents()
     assert incident["status"] == "triggered"
     details = incident["timeline"][0]["payload"]["custom_details"]
-    assert details["resolves"].startswith("by hand: 8 steps of one pipeline page under this key")
+    assert details["resolves"].startswith("by hand: One pipeline pages more than once under this key")
 
 
 DEPLOYMENT = {**MAIN, "BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production"}
@@ -203,7 +203,7 @@ def test_the_pipeline_s_status_where_the_user_knows_it(pipe, received, status, c
 def test_a_pipeline_s_success_does_not_resolve_what_another_pipeline_may_have_opened(pipe, received):
     run = pipe({**MAIN, "BUILD_STATUS": "successful"}, BOTH % (step(kind="final", where="script"), step("nightly")))
     assert received.events == []
-    assert "Steps of another pipeline page under this key too" in run.log
+    assert "Another pipeline pages under this key too" in run.log
 
 
 def test_a_resolve_asked_for_in_a_failed_step_sends_nothing(pipe, received):
@@ -283,7 +283,7 @@ def test_all_variables_empty_is_the_same_as_absent(pipe, received):
     ("name", "value"),
     [
         ("SEVERITY", "eror"), ("TIMEOUT", "2m"), ("CUSTOM_DETAILS", '{"team": "pay'), ("LINKS_COUNT", "many"),
-        ("EVENT_ACTION", "page"), ("PULL_REQUESTS", "maybe"), ("BRANCHES_COUNT", "x"), ("IGNORE_EXIT_CODES", "two"),
+        ("EVENT_ACTION", "page"), ("PULL_REQUESTS", "maybe"), ("BRANCHES", "dev, release"), ("BRANCHES", '["dev"]'), ("BRANCHES_COUNT", "x"), ("IGNORE_EXIT_CODES", "two"),
         ("CHANGE_EVENT", "2"), ("ON_ERROR", "shrug"), ("DRY_RUN", "perhaps"), ("DEBUG", "yes"), ("LOG_LINES", "all"),
         ("LINKS", "no address"), ("BITBUCKET_API_URL", "nowhere"), ("SEVERITY_COUNT", "2"),
     ],
@@ -297,6 +297,11 @@ def test_a_bad_optional_variable_never_costs_the_page(pipe, received, name, valu
     (warning,) = received.details["pipe_warnings"]
     assert warning.startswith(f"{variable}: ")
     assert f"WARNING: {warning}" in run.log
+
+
+def test_a_pull_requests_variable_that_cannot_be_read_never_costs_the_page(pipe, received):
+    assert pipe({**PULL_REQUEST, **FAILS, "PULL_REQUESTS": "yes"}).status == 1
+    assert received.only["event_action"] == "trigger"
 
 
 @pytest.mark.parametrize(
@@ -472,12 +477,47 @@ def test_modules_in_the_clone_are_not_imported(pipe, received):
 # --- A fault of the pipe's own. ---------------------------------------------------------------------------------------
 
 
-def test_a_fault_in_the_pipe_itself_reaches_the_pager(sandbox, received, monkeypatch, capsys, restore_signals):
-    monkeypatch.setattr("pipe.ownership.of_step", lambda *_: 1 / 0)
-    environ = {**MAIN, **FAILS, "INTEGRATION_KEY": KEY, "EVENTS_URL": sandbox.url}
-    assert main(environ) == 1
-    assert received.only["payload"]["severity"] == "warning"
-    assert "ZeroDivisionError" in received.details["reason"]
+@pytest.mark.parametrize(
+    ("environ", "severity"), [(FAILS, ["error"]), (PASSES, []), ({}, ["warning"]), ({"EVENT_ACTION": "resolve"}, ["error"])]
+)
+def test_a_fault_in_the_pipe_itself_costs_no_page_and_resolves_nothing_by_itself(
+    sandbox, received, monkeypatch, capsys, restore_signals, environ, severity
+):
+    monkeypatch.setattr("pipe.plan._owner", lambda *_: 1 / 0)
+    assert main({**MAIN, **environ, "INTEGRATION_KEY": KEY, "EVENTS_URL": sandbox.url}) == 1
+    assert [event["payload"]["severity"] for event in received.events] == severity
+    assert "trigger" not in received.actions or "ZeroDivisionError" in str(received.details["pipe_warnings"])
+
+
+def test_a_signal_before_it_has_decided_prints_what_the_variables_tell(
+    sandbox, received, monkeypatch, capsys, restore_signals
+):
+    def slow(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr("pipe.plan._definition", slow)
+    assert main({**MAIN, **FAILS, "INTEGRATION_KEY": KEY, "EVENTS_URL": sandbox.url}) == 143
+    assert received.events == []
+    out = capsys.readouterr().out
+    assert "SIGTERM ended the pipe before its event was delivered" in out
+    assert json.loads(out.splitlines()[-1])["event_action"] == "trigger"
+
+
+def test_output_that_is_not_utf8_is_no_reason_to_fail(pipe, received):
+    assert pipe({**MAIN, **FAILS, "PYTHONIOENCODING": "ascii"}).status == 0
+    assert received.actions == ["trigger"]
+
+
+@pytest.mark.parametrize(
+    "environ", [{"BRANCHES": "**a" * 8 + "b", "BITBUCKET_BRANCH": "a/" * 60 + "a"}, {"BITBUCKET_BRANCH": "a/" * 60 + "a"}]
+)
+def test_patterns_that_take_for_ever_do_not_hold_up_the_page(pipe, received, environ):
+    definition = "pipelines: {branches: {'%s': [%s]}}" % ("**a" * 8 + "b", step())
+    started = time.monotonic()
+    assert pipe({**MAIN, **FAILS, **environ}, definition).status == 0
+    assert time.monotonic() - started < 12
+    assert received.actions == ["trigger"]
 
 
 @pytest.fixture

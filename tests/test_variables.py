@@ -67,6 +67,7 @@ def test_empty_and_unexpanded_values_are_absent(value):
         ({"BRANCHES": "main release/*"}, {"branches": ("main", "release/*")}),
         ({"BRANCHES_COUNT": "2", "BRANCHES_0": "main", "BRANCHES_1": "dev"}, {"branches": ("main", "dev")}),
         ({"BRANCHES_COUNT": "2", "BRANCHES_0": "", "BRANCHES_1": "$X"}, {"branches": ()}),
+        ({"BRANCHES": "{main,rel{1,2}} a-[bc]?"}, {"branches": ("{main,rel{1,2}}", "a-[bc]?")}),
         ({"IGNORE_EXIT_CODES": "130 143"}, {"ignore_exit_codes": (130, 143)}),
         ({"CUSTOM_DETAILS": '{"team": "a", "n": 1}'}, {"custom_details": {"team": "a", "n": 1}}),
         ({"CUSTOM_DETAILS": '{"a": "\\ud800"}'}, {"custom_details": {"a": "\ufffd"}}),
@@ -88,11 +89,12 @@ def test_good_values(environ, expected):
     ("name", "value"),
     [
         ("EVENT_ACTION", "page"), ("SEVERITY", "eror"), ("TIMEOUT", "2m"), ("TIMEOUT", "0"), ("TIMEOUT", "1e3"),
-        ("TIMEOUT", "99999"), ("PULL_REQUESTS", "yes"), ("CHANGE_EVENT", "1"), ("ON_ERROR", "ignore"), ("DRY_RUN", "on"),
+        ("TIMEOUT", "99999"), ("CHANGE_EVENT", "1"), ("ON_ERROR", "ignore"), ("DRY_RUN", "on"),
         ("DEBUG", "2"), ("CUSTOM_DETAILS", '{"a": "b'), ("CUSTOM_DETAILS", "[1]"), ("CUSTOM_DETAILS", '{"a": NaN}'),
         ("CUSTOM_DETAILS", "[" * 100_000), ("CUSTOM_DETAILS", '{"a":' * 60 + "1" + "}" * 60), ("CUSTOM_DETAILS", '{"a": 1e999}'),
         ("LINKS", "Runbook"), ("LINKS", "x ftp://y"), ("LINKS_COUNT", "many"), ("LINKS_COUNT", "-1"), ("BRANCHES_COUNT", "999999"),
-        ("SEVERITY_COUNT", "1"), ("IGNORE_EXIT_CODES", "130 x"), ("LOG_LINES", "-5"), ("BITBUCKET_API_URL", "api"),
+        ("BRANCHES", "main, dev"), ("BRANCHES", "{main, dev}"), ("BRANCHES", '["main"]'), ("BRANCHES", '"main"'),
+        ("BRANCHES", "{main,dev"), ("TAGS", "refs/tags/v1"), ("SEVERITY_COUNT", "1"), ("IGNORE_EXIT_CODES", "130 x"), ("LOG_LINES", "-5"), ("BITBUCKET_API_URL", "api"),
     ],
 )  # fmt: skip
 def test_a_bad_optional_value_falls_back_to_its_default_and_is_told(name, value):
@@ -109,6 +111,18 @@ def test_an_exit_code_that_is_no_integer_is_an_unknown_result_never_a_zero(code)
     assert settings.exit_code is None
     assert "EXIT_CODE" in settings.unreadable_result
     assert settings.problems
+
+
+def test_a_pull_requests_filter_that_cannot_be_read_keeps_nothing_back():
+    settings = read({**GOOD, "PULL_REQUESTS": "yes"})
+    assert settings.pull_requests
+    assert settings.problems == ('PULL_REQUESTS: "yes" is not one of true, false; it is taken as true.',)
+
+
+def test_a_secret_in_what_is_shown_is_masked_before_anything_is_cut():
+    token = "ATCTT3xFfGN0-a-token"
+    settings = read({**GOOD, "BITBUCKET_ACCESS_TOKEN": token, "ALERT_NAME": f"x{KEY}y", "SUMMARY": token, "CUSTOM_DETAILS": f'{{"{token}": ["{KEY}"]}}'})
+    assert (settings.alert_name, settings.summary, settings.custom_details) == ("x…ee44y", "****", {"****": ["…ee44"]})
 
 
 def test_bitbucket_s_own_exit_code_of_a_failure_beats_a_zero_that_was_mapped():

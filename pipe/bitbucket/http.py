@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import queue
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from urllib3.util import parse_url
 
 from pipe.bitbucket.unreadable import CHECK_ADDRESS, CHECK_NETWORK, TRY_LATER, Unreadable, failure, refusal, strange
 from pipe.environment import mend
+from pipe.interrupts import OutOfTime, in_time
 from pipe.masking import Mask
 
 CONNECT = 3.0  # seconds, of one attempt
@@ -123,28 +122,23 @@ class Api:
         raise AssertionError("unreachable")
 
     def _in_time(self, attempt: Callable[[], Answer]) -> Answer:
-        """The attempt's answer, or Unreadable once its time is over.
-
-        It runs in a thread that is left behind then: the look-up of a name knows no time-out, and a server that sends
-        byte by byte renews every other one.
-        """
+        """The attempt's answer, or Unreadable: also once its time is over, which a server that sends byte by byte could
+        put off for ever."""
         seconds = min(ATTEMPT, self._deadline - time.monotonic())
         if seconds < LEAST:
             raise Unreadable("the time for reading Bitbucket's API is over", TRY_LATER)
-        results: queue.SimpleQueue[Answer | Unreadable] = queue.SimpleQueue()
 
-        def run() -> None:
+        def answer_or_trouble() -> Answer | Unreadable:
             try:
-                results.put(attempt())
+                return attempt()
             except Unreadable as trouble:
-                results.put(trouble)
-            except Exception as error:
-                results.put(failure(error, self._host))
+                return trouble
+            except Exception as error:  # told apart here, so that no message that quotes the token gets out
+                return failure(error, self._host)
 
-        threading.Thread(target=run, daemon=True).start()
         try:
-            result = results.get(timeout=seconds)
-        except queue.Empty:
+            result = in_time(seconds, answer_or_trouble)
+        except OutOfTime:
             self._session = requests.Session()  # the old one belongs to the thread that was left behind
             late = f"no whole answer from {self._host} within {seconds:.1f} s"
             result = Unreadable(late, CHECK_NETWORK, passing=True)

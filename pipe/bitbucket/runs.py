@@ -16,6 +16,7 @@ from pipe.environment import mend
 
 # In this order earlier runs give way to a later one of the same name: what did not pass is what gets rerun; a step that
 # did not run at all stays longest, since it leaves the result in doubt.
+BROKEN = ("FAILED", "ERROR", "EXPIRED")
 _GIVES_WAY = {"SUCCESSFUL": 1, "NOT_RUN": 2}
 
 
@@ -64,6 +65,7 @@ class PipelineRun:
     selector_pattern: str = ""
     commit: str = ""
     created_on: str = ""
+    superseded: tuple[str, ...] = ()  # names of broken runs that a later run of a namesake stands for
     waiting: bool = False  # some other step had not finished when the time to wait was over
 
     @property
@@ -77,7 +79,9 @@ def pipeline_run(found: Any, listed: list[Any], own_uuid: str = "") -> PipelineR
     found, listed = _object(found, "a pipeline"), [_object(item, "a step") for item in listed]
     if not {"uuid", "build_number", "state"} & found.keys():
         raise strange("something else than a pipeline")
-    steps = _last_runs([_step(item) for item in listed])
+    runs = [_step(item) for item in listed]
+    steps = _last_runs(runs)
+    kept = {bare(step.uuid) for step in steps}
     own = next((step for step in steps if own_uuid and bare(step.uuid) == bare(own_uuid)), None)
     others = tuple(step for step in steps if step is not own)
     state, result = _state(found)
@@ -100,6 +104,7 @@ def pipeline_run(found: Any, listed: list[Any], own_uuid: str = "") -> PipelineR
         selector_pattern=_text(selector.get("pattern")),
         commit=_text(_object(target.get("commit") or {}, "a commit").get("hash")),
         created_on=_text(found.get("created_on")),
+        superseded=tuple(run.name for run in runs if run.result in BROKEN and bare(run.uuid) not in kept),
         waiting=any(step.unfinished for step in others),
     )
 
