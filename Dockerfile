@@ -26,6 +26,5 @@ LABEL org.opencontainers.image.title="PagerDuty events" \
 COPY --from=build /build/out /
 ENV PYTHONPATH=/opt/pipe:/opt/pipe/packed.zip PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532
-# -W: a warning for programmers is noise in a build's log.
 # -P: the working directory is somebody else's code. -S: nothing but the pipe's own libraries is on the path.
-ENTRYPOINT ["/usr/bin/python3.13", "-P", "-S", "-W", "ignore", "-m", "pipe"]
+ENTRYPOINT ["/usr/bin/python3.13", "-P", "-S", "-m", "pipe"]

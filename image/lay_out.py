@@ -41,8 +41,9 @@ KEPT_OF_DULWICH = ("__init__", "_typing", "errors", "file", "lru_cache", "object
 # Libraries that few runs import, or that are large and cheap to unpack, go into a zip file, which Python imports from
 # too: 0.6 MB less for some 3 ms.
 PACKED = ("bracex", "cerberus", "dulwich", "idna", "wcmatch", "yaml")
-# cerberus reads its rules' schemas from docstrings; everything else does without docstrings and asserts.
-NEEDS_DOCSTRINGS = ("cerberus",)
+# cerberus reads its rules' schemas from docstrings, and a dataclass without one has it made at every start, which takes
+# longer than all else in the pipe's own modules; everything else does without docstrings and asserts.
+NEEDS_DOCSTRINGS = ("cerberus", "pipe")
 
 # Prints the standard library's modules that any run of the pipe may import.
 PROBE = """

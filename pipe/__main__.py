@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import gc
+import sys
+import warnings
 
 if __name__ == "__main__":
     gc.disable()  # a run this short has no garbage to look for, and every import would be searched for some
+    # What libraries import only to find out that nobody needs it here: requests to guess the encoding of answers,
+    # colorama to look for a Windows console. Both do without, requests with a warning for programmers.
+    sys.modules.update({"charset_normalizer": None, "ctypes": None})
+    warnings.simplefilter("ignore")
 
 import contextlib
 import json
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Mapping
 

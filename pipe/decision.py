@@ -16,6 +16,8 @@ from pipe.variables import Settings
 
 @dataclass(frozen=True)
 class Decision:
+    """What to send and why."""
+
     action: str  # trigger, acknowledge, resolve, change, or "" for nothing
     reason: str  # one sentence for the log
     result_unknown: bool = False  # a `warning` alert that says just that

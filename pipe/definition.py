@@ -47,6 +47,8 @@ class Alert:
 
 @dataclass(frozen=True)
 class Step:
+    """One step of a pipeline, with what its group or stage hands down to it."""
+
     name: str = ""
     environments: tuple[str, ...] = ("",)  # "" for none; both where it cannot be told
     on_fail: str = ""  # "ignore", "retry", "fail" or ""; a parallel group's or stage's holds for its steps
@@ -58,6 +60,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Pipeline:
+    """One pipeline of the file: its section, its pattern or name there, and its steps in order."""
+
     section: str  # default, branches, tags, pull-requests, custom
     pattern: str = ""
     steps: tuple[Step, ...] = ()
@@ -84,6 +88,8 @@ class Holder:
 
 @dataclass(frozen=True)
 class Definition:
+    """All pipelines of the file."""
+
     pipelines: tuple[Pipeline, ...] = ()
     unread: str = ""  # why the file could not be read at all
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-UNEXPANDED = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*|\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_LONE_SURROGATES = re.compile(
-    "[\ud800-\udfff]"
-)  # what Python makes of bytes that are not UTF-8, and of "\ud800" in JSON
-
 
 def mend(text: str) -> str:
-    """Text that can be encoded: every byte that was not valid UTF-8 becomes U+FFFD."""
-    return _LONE_SURROGATES.sub("\ufffd", text)
+    """Text that can be encoded: what Python made of bytes that were not valid UTF-8, and of "\\ud800" in JSON, becomes
+    U+FFFD."""
+    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def unexpanded(value: str) -> bool:
+    """Whether the value is exactly `$WORD` or `${WORD}`: a variable that nobody has replaced."""
+    name = r"[A-Za-z_][A-Za-z0-9_]*"
+    return value.startswith("$") and bool(re.fullmatch(rf"\$({name}|\{{{name}\}})", value))
 
 
 def present(environ: Mapping[str, str], name: str) -> str:
-    """The variable's value; an empty string for an absent, empty or unexpanded one (`$WORD`, `${WORD}`)."""
+    """The variable's value; an empty string for an absent, empty or unexpanded one."""
     value = mend(environ.get(name, ""))
-    return "" if not value.strip() or UNEXPANDED.fullmatch(value.strip()) else value
+    return "" if not value.strip() or unexpanded(value.strip()) else value

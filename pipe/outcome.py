@@ -37,6 +37,8 @@ class Origin(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
+    """How it went, who says so, and what is known beside it."""
+
     result: Result
     origin: Origin
     reason: str  # one sentence for the log, without a full stop

@@ -19,6 +19,8 @@ WHAT_TO_WRITE = "Give each step an ALERT_NAME of its own, or report once, from a
 
 @dataclass(frozen=True)
 class Ownership:
+    """Whether this run owns its key, and whom the file shows to hold it."""
+
     owns: bool = True
     why_not: str = ""  # one or two sentences: who else holds the key, and what to write
     sole: Step | None = None  # the only holder, where the file shows all of them
@@ -83,6 +85,8 @@ def of_pipeline(
 
 @dataclass(frozen=True)
 class _Seen:
+    """The holders of a key, as far as the file shows them."""
+
     holders: tuple[Holder, ...]
     whole: bool  # whether the file shows all of them
     resolver: str  # the step beside them that says `EVENT_ACTION: resolve`

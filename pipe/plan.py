@@ -26,6 +26,8 @@ READING_TIME = 2.0  # seconds for each look at patterns and at bitbucket-pipelin
 
 @dataclass(frozen=True)
 class Plan:
+    """What was decided, and the events that it takes."""
+
     decision: Decision
     events: tuple[Event, ...] = ()  # the alert's first, then a change event where one follows
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipe import parsing
-from pipe.environment import UNEXPANDED, mend, present
+from pipe.environment import mend, present, unexpanded
 from pipe.masking import Mask
 
 ACTIONS = ("auto", "trigger", "acknowledge", "resolve", "change")
@@ -239,7 +239,7 @@ def _unexpanded(environ: Mapping[str, str]):
         arrays = [name for name in environ if variable.many and name.startswith(f"{variable.name}_")]
         for name in (variable.name, *sorted(arrays)):
             value = mend(environ.get(name, "")).strip()
-            if UNEXPANDED.fullmatch(value):
+            if unexpanded(value):
                 yield f"{mend(name)} is the unexpanded variable {value}; taken as absent."
 
 
@@ -269,6 +269,6 @@ def _secrets(environ: Mapping[str, str], key: str):
     names = [variable.name for variable in VARIABLES if variable.secret] + [FALLBACKS["INTEGRATION_KEY"]]
     for name in names:
         value = mend(environ.get(name, "")).strip()
-        if value and not UNEXPANDED.fullmatch(value):
+        if value and not unexpanded(value):
             yield from (part for part in (value, *re.findall(r"[A-Za-z0-9]{16,}", value)) if part != key)
     yield from re.findall(r"(?<=/integration/)[^/\s]+", environ.get("EVENTS_URL", ""))

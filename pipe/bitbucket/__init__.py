@@ -34,6 +34,8 @@ TAIL = 64 * 1024  # bytes of a log
 
 @dataclass(frozen=True)
 class NewerBuild:
+    """A finished build of the same ref and selector that is newer than this one."""
+
     number: int
     result: str  # as in PipelineRun
     url: str  # the page that a person looks at

@@ -34,6 +34,8 @@ REDIRECTS = {301, 302, 303, 307, 308}
 
 @dataclass(frozen=True)
 class Answer:
+    """An answer that was read whole."""
+
     status: int
     headers: Mapping[str, str]  # names in any case
     body: bytes

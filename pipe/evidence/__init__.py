@@ -19,6 +19,8 @@ TAIL_BYTES = 64 * 1024  # of a log, fetched by range
 
 @dataclass(frozen=True)
 class Evidence:
+    """What the page tells beside the result; whatever is absent is empty."""
+
     commit_message: str = ""
     commit_author: str = ""
     failed_tests: tuple[str, ...] = ()
