@@ -48,7 +48,7 @@ NEEDS_DOCSTRINGS = ("cerberus", "pipe")
 # Prints the standard library's modules that any run of the pipe may import.
 PROBE = """
 import sys
-import pipe.__main__, pipe.bitbucket, pipe.globs, pipe.evidence.commit, pipe.evidence.log_tail
+import pipe.__main__, pipe.pipeline_result, pipe.globs, pipe.evidence.commit, pipe.evidence.log_tail
 import pipe.evidence.packs, pipe.evidence.reports, wcmatch.glob, yaml
 import encodings.idna
 for name, module in sorted(sys.modules.items()):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipe import definition, event, outcome, ownership
+from pipe import definition_file, event, outcome, ownership
 from pipe.build import Build
 from pipe.decision import Decision, decide
 from pipe.definition import Definition
@@ -37,10 +37,10 @@ def plan(settings: Settings, build: Build, log: Log) -> Plan:
         return Plan(Decision("", why))
     known = _definition(build)
     result = outcome.from_variables(settings) or _ask_bitbucket(settings, build, known, log)
-    unread = Definition(unread=f"{definition.NAME} took too long to read")
+    unread = Definition(unread=f"{definition_file.NAME} took too long to read")
     owner = _in_time(lambda: _owner(known, build, settings, result), _owner(unread, build, settings, result))
     decision = decide(settings, build, result, owner)
-    log.log_debug(f"{known.unread or f'{definition.NAME} was read'}; {result}; {owner}")
+    log.log_debug(f"{known.unread or f'{definition_file.NAME} was read'}; {result}; {owner}")
     if known.unread and decision.action in ("trigger", "resolve") and settings.event_action == "auto":
         log.log_info(f"{known.unread}: whether another step holds this key was not seen.")
     evidence = Evidence()
@@ -70,21 +70,21 @@ def _events(
 
 def _definition(build: Build) -> Definition:
     def read() -> Definition:
-        found = definition.read(build.clone)
+        found = definition_file.read(build.clone)
         found.possible(build)  # patterns are kept once they were matched, so the time they take is spent here
         return found
 
-    return _in_time(read, Definition(unread=f"{definition.NAME} took longer than {READING_TIME:g} s to read"))
+    return _in_time(read, Definition(unread=f"{definition_file.NAME} took longer than {READING_TIME:g} s to read"))
 
 
 def _ask_bitbucket(settings: Settings, build: Build, known: Definition, log: Log) -> Outcome:
     """Where the variables tell nothing: the pipeline's own result, for a decision that depends on it."""
     if not settings.can_ask_bitbucket or settings.event_action not in ("auto", "resolve"):
         return outcome.without_any_sign()
-    from pipe import bitbucket
+    from pipe import bitbucket, pipeline_result
 
     api = bitbucket.connect(settings, build, time.monotonic() + bitbucket.BUDGET, log.log_info)
-    return outcome.from_bitbucket(api, known, build, wait=settings.event_action == "auto")
+    return pipeline_result.ask(api, known, build, wait=settings.event_action == "auto")
 
 
 def _owner(known: Definition, build: Build, settings: Settings, result: Outcome) -> Ownership:

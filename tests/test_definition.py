@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipe import definition, ownership
+from pipe import definition_file, ownership
 from pipe.build import Build
-from pipe.definition import parse, read
+from pipe.definition_file import parse, read
 from pipe.variables import Settings
 
 MAIN = Build(repository="acme/shop", branch="main")
@@ -327,14 +327,14 @@ def test_names_stay_as_they_stand():
 
 def test_what_cannot_be_read_says_why(tmp_path):
     assert "No such file" in read(tmp_path).unread
-    path = tmp_path / definition.NAME
+    path = tmp_path / definition_file.NAME
     path.mkdir()
     assert read(tmp_path).unread
     path.rmdir()
     os.mkfifo(path)
     assert "not a file" in read(tmp_path).unread
     path.unlink()
-    path.write_bytes(b"#" * (definition.LARGEST + 1))
+    path.write_bytes(b"#" * (definition_file.LARGEST + 1))
     assert "larger than" in read(tmp_path).unread
     path.write_bytes(b"pipelines:\n  default: [")
     assert "not valid YAML in line" in read(tmp_path).unread

@@ -268,3 +268,10 @@ def test_a_log_that_cannot_be_read_costs_a_warning_not_the_page(final, api, rece
     assert run.status == 0
     assert "The log's tail could not be read" in received.details["pipe_warnings"][0]
     assert time.monotonic() - started < 6
+
+
+def test_of_two_namesakes_it_is_not_known_which_one_was_run_again(final, received):
+    twins = FINAL.replace("name: e2e", "name: unit")
+    run = final(step("unit", "FAILED", run=1), step("unit", "SUCCESSFUL", run=2), definition=twins)
+    assert (run.status, received.events) == (0, [])
+    assert 'several steps are named "unit"' in run.log

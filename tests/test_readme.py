@@ -11,7 +11,7 @@ import yaml
 
 from pipe import VERSION, ownership
 from pipe.build import Build
-from pipe.definition import parse
+from pipe.definition_file import parse
 from pipe.variables import VARIABLES, read
 from tests.conftest import KEY, ROOT
 
