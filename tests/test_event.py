@@ -197,13 +197,19 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
 
 @given(
-    settings=st.builds(Settings, summary=words, source=words, component=words, alert_name=words, dedup_key=st.text(max_size=400),
-                       severity=st.sampled_from(["critical", "error", "warning", "info"])),
-    build=st.builds(Build, repository=words, number=words, commit=words, branch=words, environment=words, tag=words),
+    given_variables=st.dictionaries(
+        st.sampled_from(["SUMMARY", "SOURCE", "COMPONENT", "GROUP", "CLASS", "ALERT_NAME", "DEDUP_KEY", "SEVERITY", "LINKS"]),
+        words | st.text(max_size=400) | st.sampled_from(["critical", "x https://y", "\x85", "\u3000"]),
+    ),
+    build_variables=st.dictionaries(
+        st.sampled_from(["REPO_FULL_NAME", "BUILD_NUMBER", "COMMIT", "BRANCH", "TAG", "PR_ID", "DEPLOYMENT_ENVIRONMENT"]),
+        words,
+    ),
     decision=st.sampled_from([TRIGGER, RESOLVE, UNKNOWN]),
-)  # fmt: skip
-def test_whatever_the_build_pagerduty_would_take_the_event(settings, build, decision):
-    body = made(settings, build, decision=decision).encoded(KEY)
+)
+def test_whatever_the_build_pagerduty_would_take_the_event(given_variables, build_variables, decision):
+    build = Build.read({f"BITBUCKET_{name}": value for name, value in build_variables.items()})
+    body = made(read({**given_variables, "INTEGRATION_KEY": KEY}), build, decision=decision).encoded(KEY)
     assert refusals(json.loads(body)) == []
 
 
