@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sandbox import Sandbox
+
+# No deadline: a busy machine is no counterexample. In CI the same examples every time, elsewhere new ones.
+settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("here")
 
 ROOT = Path(__file__).parent.parent
 KEY = "c0ffee11c0ffee22c0ffee33c0ffee44"
