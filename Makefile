@@ -11,7 +11,7 @@ demo: $(VENV)/ready  ## the main job against the sandbox: builds break and mend,
 	$(BIN)/python -m sandbox.demo
 
 test: $(VENV)/ready  ## all tests; the container tests too where a Docker engine answers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(OPTIONS)
 
 bench: $(VENV)/ready  ## speed, memory and size beside what they are compared with
 	$(BIN)/python -m bench

@@ -50,7 +50,7 @@ PROBE = """
 import sys
 import pipe.__main__, pipe.pipeline_result, pipe.globs, pipe.evidence.commit, pipe.evidence.log_tail
 import pipe.evidence.packs, pipe.evidence.reports, wcmatch.glob, yaml
-import encodings.idna
+import encodings.cp1252, encodings.idna, encodings.iso8859_15, encodings.utf_8_sig, netrc, xml.parsers.expat
 for name, module in sorted(sys.modules.items()):
     if getattr(module, "__file__", None) and module.__spec__ and module.__spec__.origin != "frozen":
         print(name)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import warnings
 
 if __name__ == "__main__":
+    for name in ("stdout", "stderr"):  # a closed one must not cost the page
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
+        stream.reconfigure(encoding="utf-8", errors="replace")
+        setattr(sys, name, stream)
     gc.disable()  # a run this short has no garbage to look for, and every import would be searched for some
     # What libraries import only to find out that nobody needs it here: requests to guess the encoding of answers,
     # colorama to look for a Windows console. Both do without, requests with a warning for programmers.
@@ -16,7 +21,6 @@ if __name__ == "__main__":
 import contextlib
 import json
 import logging
-import os
 import traceback
 from collections.abc import Mapping
 
@@ -160,8 +164,6 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")
     exit_status = main()
     with contextlib.suppress(OSError):
         logging.shutdown()

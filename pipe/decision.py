@@ -73,9 +73,10 @@ def _asked_for(settings: Settings, outcome: Outcome, owner: Ownership) -> Decisi
     """An explicit EVENT_ACTION: just that, but never a resolve or a change where the result is known to be none."""
     action, asked = settings.event_action, f"EVENT_ACTION is {settings.event_action}"
     unproven = outcome.result not in (Result.SUCCESSFUL, Result.UNKNOWN) or bool(settings.unreadable_result)
-    if unproven and action in ("resolve", "change"):
+    why = outcome.reason if unproven else outcome.doubt
+    if why and action in ("resolve", "change"):
         warning = "The build is not known to be good."
-        return Decision("", f"Nothing is sent: {asked}, but {outcome.reason}.", warning=warning)
+        return Decision("", f"Nothing is sent: {asked}, but {why}.", warning=warning)
     if action != "trigger":
         return Decision(action, f"{asked}.")
     passed = "The exit code is 0: this pages for a step that passed." if outcome.exit_code == 0 else ""

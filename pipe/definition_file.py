@@ -17,7 +17,7 @@ from typing import Any
 from pipe.definition import Alert, Definition, Pipeline, Step
 
 NAME = "bitbucket-pipelines.yml"
-LARGEST = 1024 * 1024  # bytes; a real one has some tens of thousands
+LARGEST = 256 * 1024  # bytes; a real one has some tens of thousands, and a parsed one takes a hundred times as many
 MOST_STEPS = 5_000  # in all pipelines; aliases can make any number of them
 # An item with one of these among its variables, or with "pagerduty" in its reference, is this pipe: a team may call it
 # what it likes, and leave the key to pipe.yml's default.

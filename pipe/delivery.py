@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from pipe.event import Event
 from pipe.interrupts import OutOfTime, in_time
 from pipe.masking import Mask
+from pipe.session import NoAuth, Session
 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
@@ -103,13 +104,13 @@ def _post(url: str, body: bytes, routing_key: str, deadline: float) -> Answer:
     mask = Mask(routing_key)  # whoever answers may quote the event
 
     def attempt() -> Answer:
-        with requests.post(
+        with Session() as session, session.post(
             url,
             data=body,
             headers={"Content-Type": "application/json", "User-Agent": "bitbucket-pagerduty-pipe"},
             timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
             allow_redirects=False,  # the body carries the key
-            auth=_no_netrc,
+            auth=NoAuth(),
             stream=True,
         ) as response:
             heads.append(response)
@@ -123,11 +124,6 @@ def _post(url: str, body: bytes, routing_key: str, deadline: float) -> Answer:
         return _answer(heads[0], "") if heads else Answer(0, "no answer in time", temporary=True)
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         return _no_answer(error)
-
-
-def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Any auth keeps requests from sending credentials it finds in a .netrc file."""
-    return request
 
 
 def _read(response: requests.Response) -> str:

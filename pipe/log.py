@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 
 from bitbucket_pipes_toolkit import Pipe, fail
 
@@ -24,6 +25,7 @@ class Log(Pipe):
         self.settings = settings
         given = schema(environ)
         super().__init__(schema=given, env={name: environ[name] for name in given})
+        logging.raiseExceptions = False
         for handler in logging.getLogger().handlers:
             handler.addFilter(self._masked)
 
@@ -33,14 +35,17 @@ class Log(Pipe):
             self.logger.setLevel("DEBUG")
 
     def success(self, message: str) -> None:
-        super().success(self._one_line(message))
+        with suppress(OSError):  # a full or closed stream must not turn a page that went out into a failure
+            super().success(self._one_line(message))
 
     def fail(self, message: str) -> None:
         """A red line; unlike the toolkit's, it does not exit: only `main` does."""
-        fail(self._one_line(message), do_exit=False)
+        with suppress(OSError):
+            fail(self._one_line(message), do_exit=False)
 
     def print_whole(self, text: str) -> None:
-        print(self.settings.mask.text(mend(text)), flush=True)
+        with suppress(OSError):
+            print(self.settings.mask.text(mend(text)), flush=True)
 
     def _one_line(self, message: str) -> str:
         return self.settings.mask.text(mend(" ".join(message.split())))

@@ -45,6 +45,10 @@ class Outcome:
         """Whether it speaks for this step only, or for the whole pipeline."""
         return self.origin is Origin.EXIT_CODE
 
+    @property
+    def passed_by_exit_code(self) -> bool:
+        return self.of_one_step and self.result is Result.SUCCESSFUL
+
 
 def from_variables(settings: Settings) -> Outcome | None:
     """What the variables tell; None where they tell nothing, so that Bitbucket has to be asked."""

@@ -49,30 +49,38 @@ def judged(run: PipelineRun, definition: Definition, build: Build) -> Outcome:
 
     def failed(steps: list[StepRun], reason: str) -> Outcome:
         names = tuple(_name(step) for step in steps)
-        return outcome(Result.FAILED, reason, failed_steps=names, failed_step_uuid=steps[0].uuid)
+        return outcome(Result.FAILED, reason, failed_steps=names, failed_step_uuid=_linked(steps))
 
     broken = [step for step in run.steps if step.result in BROKEN and not _ignored(pipelines, step)]
     if broken:
         return failed(broken, f"Bitbucket says that {_names(broken)} {_verbs(broken)}")
+    if run.result in BROKEN:
+        return outcome(Result.FAILED, f"Bitbucket says that the pipeline ended as {run.result}")
     stopped = [step for step in run.steps if step.result == "STOPPED"]
-    if stopped and run.stopped_by:
-        return outcome(Result.STOPPED, f"{run.stopped_by} stopped the pipeline at {_names(stopped)}")
-    if stopped:
+    where = f" at {_names(stopped)}" if stopped else ""
+    if (stopped or run.result == "STOPPED") and run.stopped_by:
+        return outcome(Result.STOPPED, f"{run.stopped_by} stopped the pipeline{where}")
+    if stopped or run.result == "STOPPED":
         # [?] Unproven: that Bitbucket names whoever pressed Stop, so a stop by nobody is the runner's or a limit's.
-        return failed(stopped, f"{_names(stopped)} stopped and Bitbucket names nobody who stopped it")
+        return failed(stopped, f"the pipeline was stopped{where} and Bitbucket names nobody who stopped it")
     if not run.steps:
         return outcome(Result.UNKNOWN, "Bitbucket lists no other step, and a step cannot judge itself")
-    unfinished = [step for step in run.steps if step.state != "COMPLETED" and not _manual(pipelines, step)]
+    twins = [name for name in run.superseded if _times_defined(pipelines, name) != 1]
+    if twins:
+        what = f'"{twins[0]}" failed and passed: whether it was run again, or two steps have this name, cannot be told'
+        return outcome(Result.UNKNOWN, what)
+    strange = [step for step in run.steps if step.result not in (*BROKEN, OK, "NOT_RUN", "") or not _tells(step)]
+    if strange:
+        said = strange[0].result or strange[0].state or "nothing"
+        return outcome(Result.UNKNOWN, f"{_names(strange)} ended as {said}, which the pipe does not know")
+    unfinished = [step for step in run.steps if step.unfinished and not _manual(pipelines, step)]
     if unfinished:
         return outcome(Result.UNKNOWN, f"{_names(unfinished)} had not finished when the time to wait was over")
-    not_run = [step for step in run.steps if step.result == "NOT_RUN" or step.state != "COMPLETED"]
+    not_run = [step for step in run.steps if step.result in ("", "NOT_RUN")]
     if len(not_run) == len(run.steps):
         return outcome(Result.NOTHING_RAN, "no other step of the pipeline ran")
-    strange = [step for step in run.steps if step.result not in (*BROKEN, OK, "NOT_RUN", "")]
-    if strange:
-        return outcome(
-            Result.UNKNOWN, f"{_names(strange)} ended as {strange[0].result or 'nothing'}, which the pipe does not know"
-        )
+    if run.result not in ("", OK):
+        return outcome(Result.UNKNOWN, f"the pipeline ended as {run.result}, which the pipe does not know")
     if any(_could_be_its_after_script(pipeline, run) for pipeline in pipelines):
         return outcome(
             Result.UNKNOWN,
@@ -83,9 +91,6 @@ def judged(run: PipelineRun, definition: Definition, build: Build) -> Outcome:
     doubt = ""
     if skipped:
         doubt = f"{_names(skipped)} did not run, and may be what broke; a green run of it settles that"
-    twins = [name for name in run.superseded if sum(step.name == name for p in pipelines for step in p.steps) > 1]
-    if twins and not doubt:
-        doubt = f'several steps are named "{twins[0]}", and whether it was this one that was run again cannot be told'
     return outcome(Result.SUCCESSFUL, "Bitbucket says that every other step that ran passed", doubt=doubt)
 
 
@@ -114,6 +119,20 @@ def _ignored(pipelines: tuple[Pipeline, ...], run: StepRun) -> bool:
 def _manual(pipelines: tuple[Pipeline, ...], run: StepRun) -> bool:
     same = _defined(pipelines, run)
     return run.manual or (bool(same) and all(step.manual for step in same))
+
+
+def _linked(steps: list[StepRun]) -> str:
+    """The uuid of the first step that has one of Bitbucket's, which carry braces."""
+    return next((step.uuid for step in steps if step.uuid.startswith("{")), "")
+
+
+def _tells(step: StepRun) -> bool:
+    """Whether Bitbucket says anything of how it went; a completed step has a result."""
+    return bool(step.state or step.result) and not (step.state == "COMPLETED" and not step.result)
+
+
+def _times_defined(pipelines: tuple[Pipeline, ...], name: str) -> int:
+    return max((sum(step.name == name for step in pipeline.steps) for pipeline in pipelines), default=0)
 
 
 def _defined(pipelines: tuple[Pipeline, ...], run: StepRun) -> list[Step]:

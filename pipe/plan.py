@@ -36,7 +36,11 @@ def plan(settings: Settings, build: Build, log: Log) -> Plan:
     if why := _in_time(lambda: kept_out(settings, build), ""):
         return Plan(Decision("", why))
     known = _definition(build)
-    result = outcome.from_variables(settings) or _ask_bitbucket(settings, build, known, log)
+    result = outcome.from_variables(settings)
+    if result and result.passed_by_exit_code and _of_a_final_step(known, build, settings):
+        log.log_info("Exit code 0 is a `final:` step's own and says nothing of the build. Bitbucket is asked instead.")
+        result = None
+    result = result or _ask_bitbucket(settings, build, known, log)
     unread = Definition(unread=f"{definition_file.NAME} took too long to read")
     owner = _in_time(lambda: _owner(known, build, settings, result), _owner(unread, build, settings, result))
     decision = decide(settings, build, result, owner)
@@ -85,6 +89,14 @@ def _ask_bitbucket(settings: Settings, build: Build, known: Definition, log: Log
 
     api = bitbucket.connect(settings, build, time.monotonic() + bitbucket.BUDGET, log.log_info)
     return pipeline_result.ask(api, known, build, wait=settings.event_action == "auto")
+
+
+def _of_a_final_step(known: Definition, build: Build, settings: Settings) -> bool:
+    """Whether the exit code can only be a final step's, and Bitbucket can be asked in its place."""
+    if not settings.can_ask_bitbucket or settings.event_action != "auto":
+        return False
+    holders = _in_time(lambda: known.with_key(build, settings.alert_name, settings.dedup_key), ())
+    return bool(holders) and all(holder.step.final for holder in holders)
 
 
 def _owner(known: Definition, build: Build, settings: Settings, result: Outcome) -> Ownership:

@@ -272,7 +272,7 @@ class BitbucketApi:
             accepted.add("Basic " + base64.b64encode(f"{email}:{api_token}".encode()).decode())
         self._accepted, self._scopes, self._repository = accepted, scopes, repository
         self.page_length = 100  # at most so many items on a page, whatever is asked for
-        self.next_origin = ""  # `next` links point there instead of here
+        self.next_origin: str | None = ""  # `next` links point there instead of here; None leaves them out
         self.log_redirect = "{storage}{path}"  # where the log of a step redirects to; "" serves it directly
         self.log_ranges = True
         self.pipelines: list[Pipeline] = []
@@ -385,7 +385,7 @@ class BitbucketApi:
         number, length = int(request.query.get("page", 1)), min(int(request.query.get("pagelen", 10)), self.page_length)
         found: dict[str, Any] = {"page": number, "pagelen": length, "size": len(items)}
         found["values"] = items[(number - 1) * length : number * length]
-        if number * length < len(items):
+        if number * length < len(items) and self.next_origin is not None:
             origin = self.next_origin or f"http://{request.headers['host']}"
             found["next"] = f"{origin}{request.path}?{urlencode({**request.query, 'page': number + 1})}"
         return _json(found)

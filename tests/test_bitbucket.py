@@ -602,21 +602,45 @@ def test_an_answer_that_is_no_json_object_is_unreadable(api, reader, plain, body
         (STEPS, b'{"values": {}}'),
         (STEPS, b'{"values": [null]}'),
         (STEPS, b'{"values": [[]]}'),
-        (STEPS, b'{"values": [{}]}'),
-        (STEPS, b'{"values": [{"uuid": null, "state": {"name": "PENDING"}}]}'),
-        (STEPS, b'{"values": [{"uuid": "{x}"}]}'),
-        (STEPS, b'{"values": [{"uuid": "{x}", "state": null}]}'),
-        (STEPS, b'{"values": [{"uuid": "{x}", "state": "FAILED"}]}'),
-        (STEPS, b'{"values": [{"uuid": "{x}", "state": {"name": 3}}]}'),
-        (STEPS, b'{"values": [{"uuid": "{x}", "state": {"name": "COMPLETED"}}]}'),
-        (STEPS, b'{"values": [{"uuid": "{x}", "state": {"name": "COMPLETED", "result": null}}]}'),
-        (STEPS, b'{"values": [{"uuid": "{x}", "state": {"name": "COMPLETED", "result": ["FAILED"]}}]}'),
         (STEPS, b'{"values": [], "next": 2}'),
     ],
 )
 def test_json_that_leaves_a_step_s_result_open_is_unreadable(api, reader, plain, where, body):
     api.fault(where, body=body)
     assert reader.trouble().reason.startswith("Bitbucket's API answered with ")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "{}",
+        '{"uuid": "{x}"}',
+        '{"uuid": "{x}", "state": null}',
+        '{"uuid": "{x}", "state": "FAILED"}',
+        '{"uuid": "{x}", "state": {"name": 3}}',
+        '{"uuid": "{x}", "state": {"name": "COMPLETED"}}',
+        '{"uuid": "{x}", "state": {"name": "COMPLETED", "result": ["FAILED"]}}',
+    ],
+)
+def test_a_step_that_tells_nothing_leaves_the_others_their_say(api, reader, plain, odd):
+    known = '{"uuid": "{y}", "name": "unit", "state": {"name": "COMPLETED", "result": {"name": "FAILED"}}}'
+    api.fault(STEPS, body=f'{{"values": [{odd}, {known}, {odd}]}}'.encode())
+    found = reader.run(plain)
+    assert [one.result for one in found.steps if one.name == "unit"] == ["FAILED"]
+    assert all(not one.result for one in found.steps if one.name != "unit")
+
+
+def test_a_list_without_next_is_read_to_its_size(api, reader):
+    api.next_origin = None
+    api.page_length = 2
+    made = api.pipeline(812, [step(f"s{n}") for n in range(5)])
+    found = reader.run(made)
+    assert [one.name for one in (*found.steps, found.own)] == [f"s{n}" for n in range(5)]
+
+
+def test_a_list_that_is_shorter_than_it_says_is_unreadable(api, reader, plain):
+    api.fault(STEPS, body=b'{"values": [], "size": 3}')
+    assert "says it has 3" in reader.trouble().reason
 
 
 def test_a_pipeline_may_lack_all_but_one_sign_that_it_is_one(api, reader, plain):
@@ -774,7 +798,8 @@ def test_a_busy_branch_is_not_read_without_end(api, reader):
     api.page_length = 1
     for number in range(813, 830):
         api.pipeline(number)
-    assert newer(reader, api) is None
+    with pytest.raises(Unreadable, match="more than 3 pages"):
+        newer(reader, api)
     assert len(api.asked("/pipelines")) == 3
 
 

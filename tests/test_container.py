@@ -212,6 +212,16 @@ def test_what_lies_in_the_clone_is_neither_imported_nor_read(container, received
     assert received.actions == ["trigger"]
 
 
+def test_nothing_is_compiled_at_start(container):
+    """The base comes without bytecode; what a run imports has to be in the image, compiled."""
+    modules = "pipe.__main__, pipe.pipeline_result, pipe.globs, pipe.evidence.commit, pipe.evidence.packs, pipe.evidence.log_tail"
+    probe = f"import {modules}, pipe.evidence.reports, wcmatch.glob, yaml, xml.parsers.expat, encodings.idna, encodings.utf_8_sig"
+    run = container({}, entrypoint=["/usr/bin/python3.13", "-P", "-S", "-v", "-c", probe])
+    assert run.status == 0
+    assert [line for line in run.stderr.splitlines() if line.startswith("# code object from '") and line.endswith(".py'")] == []
+    assert "# code object from '/opt/pipe/pipe/__main__.pyc'" in run.stderr
+
+
 def test_its_labels_say_what_it_is(image):
     labels = image.labels
     assert labels["org.opencontainers.image.title"]

@@ -135,6 +135,29 @@ def test_a_redirect_is_never_followed(sandbox):
     assert len(sandbox.requests) == 1
 
 
+def test_a_redirect_s_body_is_not_read_to_its_end():
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 4000000000\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"x" * 65536)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        receipt, _, took = delivered(f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert receipt.said.startswith("302 ")
+    assert took < 3
+
+
 def test_a_certificate_that_does_not_verify_is_final(tmp_path, tls):
     from sandbox import Sandbox
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.conftest import MAIN, ROOT
+from tests.conftest import KEY, MAIN, ROOT
 
 FAILS = {**MAIN, "EXIT_CODE": "2"}
 
@@ -138,6 +138,12 @@ def test_a_rerun_says_so(pipe, received):
     run = pipe({**FAILS, "BITBUCKET_STEP_RUN_NUMBER": "2"})
     assert received.details["rerun"] == 2
     assert "run 2 of the step" in run.log
+
+
+def test_a_secret_that_is_cut_in_a_test_s_name_stays_masked(pipe, received):
+    reports(pipe, report(failing("test_" + "x" * 165 + KEY + "y" * 50)))
+    pipe(FAILS)
+    assert KEY[:8] not in received.details["failed_tests"][0]
 
 
 def test_secrets_in_the_commit_or_a_test_are_masked(pipe, received):

@@ -273,5 +273,44 @@ def test_a_log_that_cannot_be_read_costs_a_warning_not_the_page(final, api, rece
 def test_of_two_namesakes_it_is_not_known_which_one_was_run_again(final, received):
     twins = FINAL.replace("name: e2e", "name: unit")
     run = final(step("unit", "FAILED", run=1), step("unit", "SUCCESSFUL", run=2), definition=twins)
-    assert (run.status, received.events) == (0, [])
-    assert 'several steps are named "unit"' in run.log
+    assert run.status == 1
+    assert received.only["payload"]["severity"] == "warning"
+    assert '"unit" failed and passed' in received.details["reason"]
+
+
+def test_a_failed_step_beyond_the_first_page_is_seen_without_a_next_link(final, api, received):
+    api.next_origin, api.page_length = None, 50
+    final(*(ok(f"s{n}") for n in range(51)), step("last", "FAILED"))
+    assert received.details["failed_steps"] == ["last"]
+
+
+def test_an_odd_step_does_not_hide_a_failed_one(final, received):
+    odd = step("odd")
+    odd.override["state"] = None
+    final(step("unit", "FAILED"), odd)
+    assert received.only["payload"]["severity"] == "error"
+
+
+@pytest.mark.parametrize(("outcome", "severity"), [("FAILED", ["error"]), ("ERROR", ["error"]), ("PAUSED_FOR_EVER", ["warning"])])
+def test_the_pipeline_s_own_result_is_never_contradicted(final, received, outcome, severity):
+    final(ok(), pipeline={"outcome": outcome})
+    assert [event["payload"]["severity"] for event in received.events] == severity
+
+
+@pytest.mark.parametrize(("others", "actions"), [([step("unit", "FAILED")], ["trigger"]), ([ok()], ["resolve"])])
+def test_an_exit_code_of_0_from_a_final_step_s_after_script_is_not_the_pipeline_s(final, received, others, actions):
+    definition = FINAL.replace("script: [%s]" % PAGER, "script: [make], after-script: [%s]" % PAGER)
+    run = final(*others, definition=definition, EXIT_CODE="0")
+    assert received.actions == actions
+    assert "Bitbucket is asked instead" in run.log
+
+
+def test_a_resolve_asked_for_is_withheld_where_a_step_did_not_run(final, received):
+    final(ok(), step("e2e", "NOT_RUN"), EVENT_ACTION="resolve")
+    assert received.events == []
+
+
+def test_who_stopped_an_earlier_run_did_not_stop_this_one(final, received):
+    uuid = uuid_of("again")
+    final(step("unit", "STOPPED", run=1, stopped_by="Ada", uuid=uuid), step("unit", "STOPPED", run=2, uuid=uuid))
+    assert received.actions == ["trigger"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from pipe.__main__ import main
 from pipe.variables import VARIABLES
-from tests.conftest import KEY, MAIN, ONE_STEP, STEP
+from tests.conftest import KEY, MAIN, ONE_STEP, ROOT, STEP
 from tests.test_definition import ANCHOR, BOTH, DEFAULT, PLAIN, step
 
 FAILS, PASSES = {"EXIT_CODE": "2"}, {"EXIT_CODE": "0"}
@@ -502,6 +504,15 @@ def test_a_signal_before_it_has_decided_prints_what_the_variables_tell(
     out = capsys.readouterr().out
     assert "SIGTERM ended the pipe before its event was delivered" in out
     assert json.loads(out.splitlines()[-1])["event_action"] == "trigger"
+
+
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"])
+def test_a_closed_or_full_output_costs_no_page(pipe, received, redirect):
+    command = ["sh", "-c", f'exec "$0" -m pipe {redirect}', sys.executable]
+    environ = {**MAIN, **FAILS, "INTEGRATION_KEY": KEY, "EVENTS_URL": pipe.url, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    run = subprocess.run(command, cwd=pipe.clone, env=environ, capture_output=True, text=True, check=False)
+    assert (run.returncode, received.actions) == (0, ["trigger"])
+    assert "Traceback" not in run.stdout + run.stderr
 
 
 def test_output_that_is_not_utf8_is_no_reason_to_fail(pipe, received):

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from urllib.parse import quote
 
 from requests.auth import AuthBase
@@ -93,7 +92,7 @@ class Bitbucket:
         query = {"sort": "-created_on", "pagelen": "50"}
         if run.ref_type == "branch":
             query["target.branch"] = run.ref_name  # [D]; what comes back is compared all the same
-        for page in islice(self._api.pages(self._path("pipelines"), query, BUILD_PAGES + 1), BUILD_PAGES):
+        for page in self._api.pages(self._path("pipelines"), query, BUILD_PAGES):
             builds = [pipeline_run(item, []) for item in page]
             newer = [build for build in builds if build.number is not None and build.number > run.number]
             finished = [build for build in newer if build.check == run.check and build.result and not build.stopped_by]

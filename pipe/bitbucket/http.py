@@ -23,6 +23,7 @@ from pipe.bitbucket.unreadable import CHECK_ADDRESS, CHECK_NETWORK, TRY_LATER, U
 from pipe.environment import mend
 from pipe.interrupts import OutOfTime, in_time
 from pipe.masking import Mask
+from pipe.session import NoAuth, Session
 
 CONNECT = 3.0  # seconds, of one attempt
 ATTEMPT = 7.0  # seconds for one attempt as a whole, so that a second one fits into the budget of 15
@@ -39,13 +40,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]  # names in any case
     body: bytes
-
-
-class NoAuth(AuthBase):
-    """No credentials at all: without any `auth`, requests would look for a login in `.netrc` and in the URL."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 def credentials(access_token: str, email: str, api_token: str) -> AuthBase | None:
@@ -68,7 +62,7 @@ class Api:
         self._auth = auth
         self._deadline = deadline
         self._log = log
-        self._session = requests.Session()
+        self._session = Session()
         self._mask = Mask(others=tuple(_secrets(auth)))
 
     def object(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -76,13 +70,22 @@ class Api:
         return self._object(self._url(path, query))
 
     def pages(self, path: str, query: Mapping[str, str], most: int) -> Iterator[list[Any]]:
-        """The `values` of up to `most` pages; more pages than that are Unreadable."""
-        url = self._url(path, query)
-        for _ in range(most):
+        """The `values` of up to `most` pages; more pages than that are Unreadable.
+
+        These lists have been seen to come with a `size` and without `next` (BCLOUD-20639) [R]: then the next page is
+        asked for by its number, until all are there.
+        """
+        url, seen = self._url(path, query), 0
+        for number in range(1, most + 1):
             page = self._object(url)
-            values, url = page.get("values"), page.get("next")
+            values, url, size = page.get("values"), page.get("next"), page.get("size")
             if not isinstance(values, list):
                 raise strange("a list without values")
+            seen += len(values)
+            if not url and isinstance(size, int) and seen < size:
+                if not values:
+                    raise strange(f"a list of {seen} items that says it has {size}")
+                url = self._url(path, {**query, "page": str(number + 1)})
             yield values
             if not url:
                 return
@@ -141,7 +144,7 @@ class Api:
         try:
             result = in_time(seconds, answer_or_trouble)
         except OutOfTime:
-            self._session = requests.Session()  # the old one belongs to the thread that was left behind
+            self._session = Session()  # the old one belongs to the thread that was left behind
             late = f"no whole answer from {self._host} within {seconds:.1f} s"
             result = Unreadable(late, CHECK_NETWORK, passing=True)
         if isinstance(result, Unreadable):

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from pipe.bitbucket.unreadable import strange
+from pipe.bitbucket.unreadable import Unreadable, strange
 from pipe.environment import mend
 
 # In this order earlier runs give way to a later one of the same name: what did not pass is what gets rerun; a step that
@@ -26,7 +26,7 @@ class StepRun:
 
     uuid: str
     name: str = ""  # "" where Bitbucket sends none; not in the specification, seen in answers [R]
-    state: str = ""  # PENDING, READY, IN_PROGRESS, COMPLETED [D], or what comes new
+    state: str = ""  # PENDING, READY, IN_PROGRESS, COMPLETED [D], or what comes new; "" where Bitbucket tells none
     result: str = ""  # SUCCESSFUL, FAILED, ERROR, EXPIRED, STOPPED, NOT_RUN [D]; "" until it is completed
     manual: bool = False  # `trigger.type` is pipeline_step_trigger_manual [R]
     run_number: int = 1  # 1 where not said; not in the specification, seen in answers [R]
@@ -34,7 +34,7 @@ class StepRun:
     @property
     def unfinished(self) -> bool:
         """Whether it will go on by itself: a manual step that has not started waits for a person."""
-        if self.result or self.state in ("COMPLETED", "NOT_RUN", "SKIPPED"):
+        if self.result or self.state in ("", "COMPLETED", "NOT_RUN", "SKIPPED"):
             return False
         return self.state == "IN_PROGRESS" or not self.manual
 
@@ -79,16 +79,18 @@ def pipeline_run(found: Any, listed: list[Any], own_uuid: str = "") -> PipelineR
     found, listed = _object(found, "a pipeline"), [_object(item, "a step") for item in listed]
     if not {"uuid", "build_number", "state"} & found.keys():
         raise strange("something else than a pipeline")
-    runs = [_step(item) for item in listed]
+    runs = [_step(item, index) for index, item in enumerate(listed)]
     steps = _last_runs(runs)
     kept = {bare(step.uuid) for step in steps}
     own = next((step for step in steps if own_uuid and bare(step.uuid) == bare(own_uuid)), None)
-    others = tuple(step for step in steps if step is not own)
+    # earlier runs of the asking step say nothing of the others
+    others = tuple(s for s in steps if s is not own and not (own and own.name and s.name == own.name and s.result))
     state, result = _state(found)
     target = _object(found.get("target") or {}, "a target")
     selector = _object(target.get("selector") or {}, "a selector")
     pull_request = _object(target.get("pullrequest") or {}, "a pull request")
-    names = (_terminator(item) for item in [found, *listed])
+    stops = [item for item, run in zip(listed, runs, strict=True) if run.result == "STOPPED" and run in steps]
+    names = (_terminator(item) for item in [found, *stops])
     return PipelineRun(
         number=_number(found.get("build_number")),
         steps=others,
@@ -114,11 +116,13 @@ def bare(uuid: str) -> str:
     return uuid.strip().strip("{}").lower()
 
 
-def _step(item: dict[str, Any]) -> StepRun:
-    uuid = _text(item.get("uuid"))
-    state, result = _state(item)
-    if not uuid or not state or (state == "COMPLETED" and not result):
-        raise strange("a step without its uuid, state or result")
+def _step(item: dict[str, Any], index: int) -> StepRun:
+    """One step; of one that is not what it should be, state and result stay empty, and the others still tell theirs."""
+    uuid = _text(item.get("uuid")) or f"the one at {index}"
+    try:
+        state, result = _state(item)
+    except Unreadable:
+        state, result = "", ""
     trigger = item.get("trigger")
     kind = _text(trigger.get("type")) if isinstance(trigger, dict) else ""
     run_number = _number(item.get("run_number")) or 1

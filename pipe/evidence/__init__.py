@@ -44,7 +44,7 @@ def gather(settings: Settings, build: Build, outcome: Outcome, log: Callable[[st
         from pipe.evidence.reports import failing_tests
 
         ends = time.monotonic() + 0.9 * BUDGET  # so that what was read by then is kept
-        read = failing_tests(build.clone, settings.test_reports or None, MOST_TESTS, ends)
+        read = failing_tests(build.clone, settings.test_reports or None, MOST_TESTS, ends, settings.mask.text)
         warnings = tuple(f"Test reports: {reason}." for reason in read.skipped)
         total = read.total if read.files else None
         return replace(found, failed_tests=read.entries, failed_tests_total=total, warnings=found.warnings + warnings)

@@ -6,7 +6,7 @@ There is no standard; this reads what pytest, jest-junit, Maven Surefire, gotest
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,11 @@ class FailingTests:
 
 
 def failing_tests(
-    root: Path, patterns: Sequence[str] | None, limit: int = 20, deadline: float | None = None
+    root: Path,
+    patterns: Sequence[str] | None,
+    limit: int = 20,
+    deadline: float | None = None,
+    conceal: Callable[[str], str] = str,
 ) -> FailingTests:
     """The tests that failed, by the reports in the clone at `root`; the first `limit` of them by name.
 
@@ -46,7 +50,8 @@ def failing_tests(
     is named in `skipped`.
 
     A case counts once however many reports repeat it (Surefire's and TestNG's, say), but as often as one report has
-    it, which is what the tool itself counts. At `deadline` (`time.monotonic()`) it stops and returns what it has.
+    it, which is what the tool itself counts. `conceal` hides secrets before anything is cut. At `deadline`
+    (`time.monotonic()`) it stops and returns what it has.
 
     Memory is bounded by a few MiB whatever the reports hold: at most 64 MiB are read of each and 5 000 of them, a
     document type, one tag of more than 256 KiB, nesting deeper than 100 or more than 1 000 names end it. Raises
@@ -86,7 +91,7 @@ def failing_tests(
             parser.release()
         files += parser.is_junit
         total += parser.total
-        entries += [_entry(*failure) for failure in parser.failures]
+        entries += [_entry(*map(conceal, failure)) for failure in parser.failures]
         known.update(parser.cases if len(known) < MOST_KNOWN else ())
     if time.monotonic() > ends_at:
         note("the search", "stopped for lack of time")
