@@ -102,3 +102,10 @@ def test_pipe_yml_has_what_bitbucket_asks_for():
 def test_no_app_password_is_ever_mentioned():
     for path in (ROOT / "README.md", ROOT / "pipe.yml", *(ROOT / "pipe").rglob("*.py")):
         assert "app password" not in path.read_text().lower()
+
+
+def test_the_readme_s_second_local_run_resolves_what_the_first_one_opened(pipe, sandbox):
+    environ = dict(line.split("=", 1) for line in (ROOT / "sandbox/failing-build.env").read_text().splitlines() if "=" in line)
+    assert pipe(environ, None).status == 0
+    assert pipe({**environ, "EXIT_CODE": "0", "BITBUCKET_EXIT_CODE": "0"}, None).status == 0
+    assert [incident["status"] for incident in sandbox.incidents()] == ["resolved"]
