@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import requests
 from urllib3.exceptions import HTTPError
 
+from pipe import VERSION
 from pipe.event import Event
 from pipe.interrupts import OutOfTime, in_time
 from pipe.masking import Mask
@@ -107,7 +108,7 @@ def _post(url: str, body: bytes, routing_key: str, deadline: float) -> Answer:
         with Session() as session, session.post(
             url,
             data=body,
-            headers={"Content-Type": "application/json", "User-Agent": "bitbucket-pagerduty-pipe"},
+            headers={"Content-Type": "application/json", "User-Agent": f"pagerduty-events/{VERSION}"},
             timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
             allow_redirects=False,  # the body carries the key
             auth=NoAuth(),

@@ -183,8 +183,8 @@ def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
         return Event(path, body, warnings)
     note = f"The details were left out: with them the event had {size} bytes, PagerDuty takes {LARGEST_BODY}."
     details: dict[str, Any] = {"note": note}
-    if "resolves" in body["payload"]["custom_details"]:
-        details["resolves"] = body["payload"]["custom_details"]["resolves"][:FIELD_LIMIT]
+    if resolves := body["payload"]["custom_details"].get("resolves"):
+        details["resolves"] = _field(str(resolves))  # a user's own may be anything
     body = {**body, "payload": {**body["payload"], "custom_details": details}}
     if len(_encoded(body)) > spare:
         body = {name: value for name, value in body.items() if name not in ("links", "client_url")}

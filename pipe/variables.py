@@ -7,7 +7,7 @@ a bad variable never costs the page.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,7 +188,7 @@ def read(environ: Mapping[str, str]) -> Settings:
             "INTEGRATION_KEY: it is missing; define the repository variable PAGERDUTY_INTEGRATION_KEY (secured) with "
             'the integration key of the service\'s "Events API v2" integration, and map it.'
         )
-    _add_bitbuckets_own_exit_code(environ, values, trouble, notices)
+    notices += _add_bitbuckets_own_exit_code(environ, values)
     if bool(values["atlassian_account_email"]) != bool(values["atlassian_api_token"]):
         notices.append("ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN only work together; one of them is missing.")
 
@@ -219,22 +219,23 @@ def _given(environ: Mapping[str, str], variable: Variable) -> str | list[str]:
     return [item for item in items if item]
 
 
-def _add_bitbuckets_own_exit_code(environ, values, trouble, notices) -> None:
+def _add_bitbuckets_own_exit_code(environ: Mapping[str, str], values: dict[str, Any]) -> Iterator[str]:
     """Any sign of failure is a failure: `EXIT_CODE: $?` reads 0 in an after-script, whatever the step's code was."""
     try:
         own = parsing.integer(present(environ, "BITBUCKET_EXIT_CODE") or "0")
     except ValueError:
         return
-    if own != 0 and values["exit_code"] in (0, None):
-        if values["exit_code"] == 0:
-            notices.append(
+    given = values["exit_code"]
+    if own != 0 and given in (0, None):
+        values["exit_code"] = own
+        if given == 0:
+            yield (
                 f"EXIT_CODE is 0 but BITBUCKET_EXIT_CODE is {own}: counted as a failure; "
                 "write `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
             )
-        values["exit_code"] = own
 
 
-def _unexpanded(environ: Mapping[str, str]):
+def _unexpanded(environ: Mapping[str, str]) -> Iterator[str]:
     for variable in VARIABLES:
         arrays = [name for name in environ if variable.many and name.startswith(f"{variable.name}_")]
         for name in (variable.name, *sorted(arrays)):
@@ -243,7 +244,7 @@ def _unexpanded(environ: Mapping[str, str]):
                 yield f"{mend(name)} is the unexpanded variable {value}; taken as absent."
 
 
-def _slips(environ: Mapping[str, str]):
+def _slips(environ: Mapping[str, str]) -> Iterator[str]:
     """Names that are none of the pipe's but look like a slip of one: `SEVERTY`, `severity`, `LINK`."""
     known = {variable.name for variable in VARIABLES} | set(FALLBACKS.values())
     arrays = tuple(variable.name for variable in VARIABLES)
@@ -264,7 +265,7 @@ def _slips(environ: Mapping[str, str]):
                 yield f"{mend(name)} is not a variable of this pipe; did you mean {close[0]}?"
 
 
-def _secrets(environ: Mapping[str, str], key: str):
+def _secrets(environ: Mapping[str, str], key: str) -> Iterator[str]:
     """Every value that must not be shown, good or bad: also the parts of an address pasted in place of a key."""
     names = [variable.name for variable in VARIABLES if variable.secret] + [FALLBACKS["INTEGRATION_KEY"]]
     for name in names:

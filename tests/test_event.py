@@ -151,6 +151,13 @@ def test_details_that_are_too_large_give_way_to_a_note():
     assert one.body["links"]
 
 
+@pytest.mark.parametrize("resolves", [5, {"a": "b"}, ["x"], "x" * 600_000])
+def test_a_detail_of_the_user_s_own_called_resolves_costs_no_page(resolves):
+    one = made(Settings(custom_details={"dump": "x" * 600_000, "resolves": resolves}))
+    assert len(one.encoded(KEY)) <= 512_000
+    assert refusals(json.loads(one.encoded(KEY))) == []
+
+
 @pytest.mark.parametrize("length", [255_600, 255_700, 255_703, 255_710])
 def test_the_limit_counts_encoded_bytes(length):
     assert len(made(Settings(custom_details={"dump": "ä" * length})).encoded(KEY)) <= 512_000
