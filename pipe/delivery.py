@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
-import re
-import ssl
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import requests
-from urllib3.exceptions import HTTPError
+from typing import TYPE_CHECKING
 
 from pipe import VERSION
-from pipe.event import Event
-from pipe.interrupts import OutOfTime, in_time
-from pipe.masking import Mask
-from pipe.session import NoAuth, Session
+from pipe.lib import http
+from pipe.lib.interrupts import SIGNALS
+from pipe.lib.masking import Mask
+from pipe.lib.text import one_line
 
-CONNECT_TIMEOUT = 5.0  # seconds
-READ_TIMEOUT = 20.0  # seconds
-LONGEST_WAIT = 30.0  # seconds between two attempts, unless Retry-After asks for more
-LAST_ATTEMPT = 2.0  # seconds kept for one last attempt when a wait would use up the rest
-LARGEST_ANSWER = 64 * 1024  # bytes that are read of an answer
+if TYPE_CHECKING:
+    from pipe.event import Event
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 20.0
+LONGEST_WAIT_SECONDS = 30.0  # between two attempts, unless Retry-After asks for more
+LAST_ATTEMPT_SECONDS = 2.0  # kept for one last attempt when a wait would use up the rest
+MAX_ANSWER_BYTES = 64 * 1024  # read of an answer
+MAX_QUOTED = 500  # characters quoted of an answer
 
 ACCEPTED = 202
 # 429: throttled, not taken in. 5xx: PagerDuty's side. 408: undocumented; PagerDuty's own Go client calls it temporary.
@@ -38,15 +39,15 @@ ADVICE_KEY = (
     'Check that the key is the integration key of an "Events API v2" integration, and that REGION is the account\'s: '
     "eu if its address has .eu. in it, else us."
 )
-PROXY = "The proxy wants a login: put user and password into HTTPS_PROXY."
 ELSEWHERE = "Only 202 counts: something other than PagerDuty may have answered. Check EVENTS_URL and the proxy."
+OUT_OF_TIME = "PagerDuty could not be reached in time: check the network, the proxy and EVENTS_URL."
 ADVICE = {
-    400: "PagerDuty will refuse this event every time: mend what it names.",
-    403: "Something between here and PagerDuty refuses the call: a proxy, a firewall, or EVENTS_URL.",
+    400: "PagerDuty will refuse this event every time: fix what it names.",
+    403: "Something between here and PagerDuty refuses the call: check the proxy, the firewall and EVENTS_URL.",
     404: "There is no Events API at this address: check EVENTS_URL and REGION.",
-    407: PROXY,
-    413: "The event is too large for whoever answered.",
-    429: "PagerDuty takes about 120 events a minute for one integration key.",
+    407: http.PROXY_LOGIN,
+    413: "The event is too large for whoever answered: give less in CUSTOM_DETAILS and LINKS.",
+    429: "PagerDuty takes about 120 events a minute for one integration key: send fewer, or use a second key.",
 }
 
 
@@ -58,174 +59,121 @@ class Receipt:
     said: str  # what PagerDuty or the network said last, in one line
     advice: str = ""
     attempts: int = 0
+    refused: str = ""  # what PagerDuty said of the whole event, where its smallest form was sent in its place
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One attempt's end: `status` 0 where there was no answer."""
+class _Outcome:
+    """How one attempt ended."""
 
-    status: int
     said: str
-    temporary: bool
-    retry_after: float = 0.0
     advice: str = ""
+    accepted: bool = False
+    temporary: bool = False
+    bad_event: bool = False  # refused with a 400 that is not about the key
+    retry_after: float = 0.0  # seconds
 
 
 def deliver(event: Event, base_url: str, routing_key: str, timeout: float, log: Callable[[str], None]) -> Receipt:
     """Deliver within `timeout` seconds, retries and waits included; one log line an attempt. Never raises for what the
-    network or PagerDuty does."""
-    body = event.encoded(routing_key)
+    network or PagerDuty does.
+
+    A trigger that PagerDuty refuses for what is in it goes out once more in its smallest form: a plain page is better
+    than none."""
     deadline = time.monotonic() + timeout
-    last_start = deadline - min(LAST_ATTEMPT, timeout / 4)
+    last_start = deadline - min(LAST_ATTEMPT_SECONDS, timeout / 4)
+    mask, url, refused = Mask(routing_key), base_url + event.path, ""
     for attempt in itertools.count(1):
-        answer = _post(base_url + event.path, body, routing_key, deadline)
-        log(f"POST {base_url}{event.path}, attempt {attempt}: {answer.said}")
-        if not answer.temporary:
-            return Receipt(answer.status == ACCEPTED, answer.said, answer.advice, attempt)
+        outcome = _attempt(url, event.encoded(routing_key), mask, deadline)
+        log(f"POST {mask.text(url)}, attempt {attempt}: {outcome.said}")
+        if outcome.bad_event and (smallest := event.smallest(outcome.said)):
+            log("Sending it again in its smallest form, which quotes the refusal.")
+            event, refused = smallest, outcome.said
+            continue
+        if not outcome.temporary:
+            return Receipt(outcome.accepted, outcome.said, outcome.advice, attempt, refused)
         left = last_start - time.monotonic()
         if left <= 0:
             break
-        wait = min(_wait(attempt, answer.retry_after), left)
+        wait = min(http.backoff(attempt, LONGEST_WAIT_SECONDS, outcome.retry_after), left)
         log(f"Waiting {wait:.1f} s before the next attempt, of {deadline - time.monotonic():.0f} s left.")
         time.sleep(wait)
-    advice = answer.advice or "PagerDuty could not be reached in time: check the network, the proxy and EVENTS_URL."
     took = time.monotonic() - deadline + timeout
-    return Receipt(False, f"{answer.said}; gave up after {took:.0f} s (TIMEOUT: {timeout:g})", advice, attempt)
+    said = f"{outcome.said}; gave up after {took:.0f} s (TIMEOUT: {timeout:g})"
+    return Receipt(False, said, outcome.advice or OUT_OF_TIME, attempt, refused)
 
 
-def _wait(attempt: int, retry_after: float) -> float:
-    """Seconds to wait after an attempt: exponential with full jitter, and at least what Retry-After asked for."""
-    return max(random.uniform(0, min(LONGEST_WAIT, 2.0 ** min(attempt - 1, 10))), retry_after)
+def _attempt(url: str, body: bytes, mask: Mask, deadline: float) -> _Outcome:
+    """One POST within the time left. An answer whose head came in time counts, however long the words behind it take:
+    an accepted event is accepted."""
+    left = max(0.1, min(CONNECT_SECONDS + READ_SECONDS, deadline - time.monotonic()))
+    answers: list[http.Answer] = []
+    trouble = [http.NoAnswer("no answer in time", OUT_OF_TIME, temporary=True)]
+
+    def post() -> None:
+        try:
+            for answer in http.attempt(
+                "POST",
+                url,
+                body=body,
+                headers={"Content-Type": "application/json", "User-Agent": f"pagerduty-events/{VERSION}"},
+                timeout=(min(CONNECT_SECONDS, left), min(READ_SECONDS, left)),
+                size=MAX_ANSWER_BYTES,
+                address="EVENTS_URL",
+            ):
+                answers.append(answer)
+        except http.NoAnswer as error:
+            trouble.append(error)
+
+    _run_for(left, post)
+    if answers:
+        return _judge(answers[-1], mask)
+    return _Outcome(trouble[-1].said, trouble[-1].advice, temporary=trouble[-1].temporary)
 
 
-def _post(url: str, body: bytes, routing_key: str, deadline: float) -> Answer:
-    """One attempt. Neither looking up a name nor an answer that drips is bounded by time-outs of its own, so the whole
-    attempt is."""
-    left = max(0.1, min(CONNECT_TIMEOUT + READ_TIMEOUT, deadline - time.monotonic()))
-    mask = Mask(routing_key)  # whoever answers may quote the event
+def _run_for(seconds: float, work: Callable[[], None]) -> None:
+    """Do the work, in a thread that is left behind when its time is over: looking up a name knows no time-out, and an
+    answer may drip. Where no thread can be started (`--pids-limit 1`) the time-outs within the work must do."""
 
-    def attempt() -> Answer:
-        with Session() as session, session.post(
-            url,
-            data=body,
-            headers={"Content-Type": "application/json", "User-Agent": f"pagerduty-events/{VERSION}"},
-            timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
-            allow_redirects=False,  # the body carries the key
-            auth=NoAuth(),
-            stream=True,
-        ) as response:
-            heads.append(response)
-            return _answer(response, mask.text(_read(response)))
+    def aside() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # one that is delivered here would not wake the main thread
+        work()
 
-    heads: list[requests.Response] = []
+    thread = threading.Thread(target=aside, daemon=True)
     try:
-        return in_time(left, attempt)
-    except OutOfTime:
-        # The status is what counts: an accepted event is accepted, however long the words behind it take.
-        return _answer(heads[0], "") if heads else Answer(0, "no answer in time", temporary=True)
-    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        return _no_answer(error)
+        thread.start()
+    except RuntimeError:
+        work()
+    else:
+        thread.join(seconds)
 
 
-def _read(response: requests.Response) -> str:
-    """The answer's text; the status is what counts, so of a body that breaks off or drips a part is enough."""
-    read = b""
-    try:
-        for chunk in response.iter_content(1024):
-            read += chunk
-            if len(read) > LARGEST_ANSWER:
-                break
-    except (requests.RequestException, HTTPError, OSError):
-        pass
-    return read.decode("utf-8", "replace")
-
-
-def _answer(response: requests.Response, text: str) -> Answer:
-    status = response.status_code
-    said = f"{status} {_message(text) or response.reason or ''}".strip()
+def _judge(answer: http.Answer, mask: Mask) -> _Outcome:
+    status = answer.status
+    # Masked once it is plain, since an escape sequence may stand in a secret; and before it is cut.
+    message = one_line(_message(answer.body.decode("utf-8", "replace")), MAX_ANSWER_BYTES) or answer.reason
+    words = one_line(mask.text(message), MAX_QUOTED)
+    said = words if words.startswith(str(status)) else f"{status} {words}".strip()
     if status == ACCEPTED:
-        return Answer(status, said, temporary=False)
-    advice = ADVICE.get(status, "" if status in TEMPORARY else ELSEWHERE)
-    if status == 400 and ("routing" in text.lower()):
-        advice = ADVICE_KEY
+        return _Outcome(said, accepted=True)
     if 300 <= status < 400:
-        said, advice = f"{said}; a redirect is never followed", "Give the final address as EVENTS_URL."
-    return Answer(status, said, status in TEMPORARY, _seconds(response.headers.get("Retry-After", "")), advice)
+        return _Outcome(f"{said}; a redirect is never followed", "Give the final address as EVENTS_URL.")
+    if status in TEMPORARY:
+        return _Outcome(said, ADVICE.get(status, ""), temporary=True, retry_after=http.retry_after(answer.headers))
+    if status == 400 and b"routing" in answer.body.lower():
+        return _Outcome(said, ADVICE_KEY)
+    return _Outcome(said, ADVICE.get(status, ELSEWHERE), bad_event=status == 400)
 
 
 def _message(text: str) -> str:
-    """PagerDuty's own words: JSON with a message and errors, or plain text; in one line."""
+    """PagerDuty's own words: of a JSON object its message and errors, else the text as it is."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        body = text
-    if isinstance(body, dict):
-        errors = body.get("errors")
-        words = [
-            body.get("message") or body.get("status") or "",
-            *(errors if isinstance(errors, list) else [errors or ""]),
-        ]
-        text = ": ".join(filter(None, (str(words[0]), "; ".join(str(word) for word in words[1:] if word))))
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:500]
-
-
-def _seconds(retry_after: str) -> float:
-    """Retry-After in seconds, or as a date; 0 where it is neither."""
-    if retry_after.strip().isascii() and retry_after.strip().isdigit():
-        return float(retry_after.strip()[:6])
-    try:
-        from email.utils import parsedate_to_datetime
-
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
-
-
-def _no_answer(error: Exception) -> Answer:
-    chain: list[BaseException] = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__ or _argument(chain[-1])) and len(chain) < 10:
-        chain.append(inner)
-    for link in chain:
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return Answer(
-                0,
-                f"the certificate does not verify: {link.verify_message}",
-                temporary=False,
-                advice="A proxy may stand between: map REQUESTS_CA_BUNDLE to its certificates. Nothing was sent.",
-            )
-    text = " ".join(str(link) for link in chain)
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError)):
-        return Answer(
-            0,
-            f"the address or the proxy's cannot be used: {type(error).__name__}",
-            temporary=False,
-            advice="Mend EVENTS_URL, or give HTTPS_PROXY as http://host:port; SOCKS is not supported.",
-        )
-    if "CA certificate bundle" in text:
-        return Answer(
-            0,
-            "the file that REQUESTS_CA_BUNDLE names is not in the container",
-            temporary=False,
-            advice="Give a path below the clone, which is what the container sees.",
-        )
-    if refused := re.search(r"Tunnel connection failed: (4\d\d)", text):
-        return Answer(
-            0,
-            f"the proxy refuses with {refused[1]}",
-            temporary=False,
-            advice=PROXY if refused[1] == "407" else ADVICE[403],
-        )
-    if isinstance(error, requests.Timeout):
-        return Answer(0, "no answer in time", temporary=True)
-    return Answer(0, f"no connection: {type(chain[-1]).__name__} {_reason(chain[-1])}".strip(), temporary=True)
-
-
-def _argument(error: BaseException) -> BaseException | None:
-    """requests and urllib3 wrap an error as an argument or as `reason`."""
-    reason = getattr(error, "reason", None)
-    found = [reason, *error.args]
-    return next((item for item in found if isinstance(item, BaseException)), None)
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or ""
+        return text
+    if not isinstance(body, dict):
+        return text
+    errors = body.get("errors")
+    errors = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
+    message = next((body[name] for name in ("message", "status") if isinstance(body.get(name), str)), "")
+    return ": ".join(filter(None, (message, "; ".join(errors)))) or text
