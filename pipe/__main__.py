@@ -2,62 +2,69 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import sys
-import warnings
-
-if __name__ == "__main__":
-    for name in ("stdout", "stderr"):  # a closed one must not cost the page
-        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
-        stream.reconfigure(encoding="utf-8", errors="replace")
-        setattr(sys, name, stream)
-    gc.disable()  # a run this short has no garbage to look for, and every import would be searched for some
-    # What libraries import only to find out that nobody needs it here: requests to guess the encoding of answers,
-    # colorama to look for a Windows console. Both do without, requests with a warning for programmers.
-    sys.modules.update({"charset_normalizer": None, "ctypes": None})
-    warnings.simplefilter("ignore")
-
 import contextlib
 import json
 import logging
+import os
+import sys
 import traceback
+import warnings
 from collections.abc import Mapping
 
-from pipe import variables
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # of libraries, for programmers: requests warns that it cannot guess encodings
+
+from pipe import bitbucket, definition_file
 from pipe.build import Build
 from pipe.delivery import deliver
 from pipe.event import Event
-from pipe.interrupts import Terminated, raise_on_termination
+from pipe.lib.environment import present
+from pipe.lib.interrupts import Terminated, raise_on_termination
 from pipe.log import Log
-from pipe.plan import Plan, plan, plan_without_reading
+from pipe.run import Plan, plan, plan_without_reading
+from pipe.settings import PROXIES, Settings
 
-CHANGE_TIMEOUT = 20.0  # seconds for a change event behind an alert event: it must not hold up the step
+SECOND_TIMEOUT = 20.0  # seconds for each event behind the alert's: they must not hold up the step
 
 
 class Run:
     """One run of the pipe: what it was given, what is still to be sent, and whether anything went wrong."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.settings = variables.read(environ)
+        self.settings = Settings.read(environ)
         self.build = Build.read(environ)
-        self.log = Log(environ, self.settings)
+        self.log = Log(self.settings.mask, debug=self.settings.debug)
         self.failed = bool(self.settings.problems)
+        self.undelivered = False
         self.unsent: list[Event] | None = None  # None until it is decided what to send
+        self.made: Plan | None = None
 
     def go(self) -> None:
         for warning in (*self.settings.problems, *self.settings.notices):
-            self.log.log_warning(warning)
-        self.log.log_info(self.introduction())
+            self.log.warning(warning)
+        self.log.info(self.introduction())
         try:
-            self.carry_out(plan(self.settings, self.build, self.log))
+            definition = definition_file.read(self.build.clone)
+            self.carry_out(plan(self.settings, self.build, definition, self.connect, self.log))
         except Exception as error:  # a fault of ours must not cost the page
             if self.unsent is not None:
                 raise
             self.failed = True
             why = f"the pipe itself failed: {fault(error)}"
-            self.log.log_error(f"{why}. Please report this.")
+            self.log.fail(f"{why}. Please report this.")
             self.carry_out(plan_without_reading(self.settings, self.build, why))
+
+    def connect(self, seconds: float = bitbucket.BUDGET_SECONDS) -> bitbucket.Bitbucket:
+        settings = self.settings
+        return bitbucket.connect(
+            settings.bitbucket_api_url,
+            self.build.repository,
+            access_token=settings.bitbucket_access_token,
+            email=settings.atlassian_account_email,
+            api_token=settings.atlassian_api_token,
+            seconds=seconds,
+            log=self.log.info,
+        )
 
     def introduction(self) -> str:
         build = self.build
@@ -68,38 +75,40 @@ class Run:
             build.place,
             f"deploying to {build.environment}" if build.environment else "",
             f"(run {build.step_run} of the step)" if build.step_run > 1 else "",
+            f"told that a pipeline ended as {build.told.status}" if build.told.status else "",
         ]
         return " ".join(filter(None, words)) + "."
 
     def carry_out(self, made: Plan) -> None:
         decision, log = made.decision, self.log
-        self.unsent = list(made.events)
+        self.made, self.unsent = made, list(made.events)
         self.failed |= decision.failed
-        log.log_info(decision.reason)
+        if decision.reason not in decision.warning:
+            log.info(decision.reason)
         if decision.warning:
-            log.log_warning(decision.warning)
-        if decision.by_hand and decision.action == "trigger":
-            log.log_warning(f"Resolve this alert by hand: {decision.by_hand}")
-        if self.settings.fatal:
+            log.warning(decision.warning)
+        if self.settings.fatal and (made.events or decision.failed):
+            self.undelivered = True
             self.fail(f"{' '.join(self.settings.fatal)} Nothing was sent.")
             self.print_unsent()
+        elif self.settings.fatal:
+            self.fail(" ".join(self.settings.fatal))
         while self.unsent:
             self.send(self.unsent[0], optional=self.unsent[0] is not made.events[0])
 
     def send(self, event: Event, *, optional: bool) -> None:
         """Send it, or print it: nothing is lost. The failure of an `optional` one only warns."""
         settings, log = self.settings, self.log
+        assert self.unsent is not None
         for warning in event.warnings:
-            log.log_warning(warning)
+            log.warning(warning)
         if settings.dry_run:
-            log.log_info(f"DRY_RUN: this {event.action} event is not sent to {settings.base_url}{event.path}.")
-            log.print_whole(self.whole(event))
+            log.info(f"DRY_RUN: this {event.action} event is not sent to {settings.base_url}{event.path}.")
+            log.print_event(self.whole(event), to_stdout=True)
             self.unsent.remove(event)
             return
-        if settings.base_url.startswith("http://"):
-            log.log_warning("EVENTS_URL is plain http: the integration key can be read on the way.")
-        timeout = min(settings.timeout, CHANGE_TIMEOUT) if optional else settings.timeout
-        receipt = deliver(event, settings.base_url, settings.integration_key, timeout, log.log_info)
+        timeout = min(settings.timeout, SECOND_TIMEOUT) if optional else settings.timeout
+        receipt = deliver(event, settings.base_url, settings.integration_key, timeout, log.info)
         if receipt.accepted:
             self.unsent.remove(event)
             keys = f"{event.dedup_key and f'dedup key {event.dedup_key}, '}integration key {settings.mask.key_shown}"
@@ -107,18 +116,20 @@ class Run:
             return
         message = f"The {event.action} event was not delivered: {receipt.said}. {receipt.advice}"
         if optional:
-            log.log_warning(message)
+            log.warning(message)
             self.unsent.remove(event)
             return
+        self.undelivered = True
         self.fail(message)
         self.print_unsent()
 
     def print_unsent(self) -> None:
-        """What could not be delivered, whole, so that a person can send it."""
+        """A trigger that could not be delivered, whole, so that a person can send it."""
         for event in self.unsent or ():
-            url = f"{self.settings.base_url}{event.path}"
-            self.log.log_info(f"Send it by hand: put the key into routing_key and POST this as JSON to {url}:")
-            self.log.print_whole(self.whole(event))
+            if event.action == "trigger":
+                url = f"{self.settings.base_url}{event.path}"
+                self.log.info(f"Send it by hand: put the key into routing_key and POST this as JSON to {url}:")
+                self.log.print_event(self.whole(event))
         self.unsent = []
 
     def whole(self, event: Event) -> str:
@@ -136,6 +147,15 @@ class Run:
         self.fail(f"{signal} ended the pipe {left}")
         self.print_unsent()
 
+    @property
+    def status(self) -> int:
+        """The exit status. A run that is told of another pipeline fails only where somebody has to act: its own failure
+        may be told to it in turn."""
+        failed = self.failed
+        if self.made and self.made.told:
+            failed = (self.undelivered or self.made.token_refused) and not self.made.may_be_own
+        return 1 if failed and self.settings.on_error == "fail" else 0
+
 
 def fault(error: Exception) -> str:
     """Where a fault of ours happened; never its message, which may quote a value."""
@@ -151,19 +171,31 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         run = Run(environ)
         run.go()
     except Terminated as end:
-        if run:
-            run.ended_by(end)
+        with contextlib.suppress(Terminated):
+            (run or Run(environ)).ended_by(end)
         return end.status
     except Exception as error:
         if not run:
-            print(f"✖ The pipe itself failed: {fault(error)}. Nothing was sent. Please report this.")
+            print(f"✖ The pipe itself failed: {fault(error)}. Nothing was sent. Please report this.", file=sys.stderr)
             return 1
         run.fail(f"The pipe itself failed: {fault(error)}. Please report this.")
         run.print_unsent()
-    return 1 if run.failed and run.settings.on_error == "fail" else 0
+    return run.status
+
+
+def prepare() -> None:
+    """What a process of its own needs: streams that cannot cost the page, and variables that libraries read."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
+        stream.reconfigure(encoding="utf-8", errors="replace")
+        setattr(sys, name, stream)
+    for name in PROXIES:
+        if name in os.environ:
+            os.environ[name] = present(os.environ, name)
 
 
 if __name__ == "__main__":
+    prepare()
     exit_status = main()
     with contextlib.suppress(OSError):
         logging.shutdown()

@@ -1,33 +1,28 @@
-"""What `bitbucket-pipelines.yml` defines: which steps hold this pipe, and which of them would have this run's key."""
+"""What `bitbucket-pipelines.yml` defines: its pipelines, their steps, and where this pipe stands in them. Data only."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from pipe import globs
-from pipe.build import Build
-from pipe.key import dedup_key
+from pipe.build import Build, is_pull_request
+from pipe.lib.globs import Glob
+from pipe.lib.text import one_line
 
-LABEL = 80  # characters of a name in a log line
+MAX_LABEL_LENGTH = 80  # characters
 SECTIONS = ("default", "branches", "tags", "pull-requests", "custom")
-SHELL = frozenset("$`\\")  # what the step's shell replaces: a name with one of these could be any name
 
 
 @dataclass(frozen=True)
-class Alert:
-    """One item of this pipe in a step."""
+class Item:
+    """One use of this pipe. Values stand as in the file: what the step's shell makes of a `$` is not known."""
 
-    name: str = ""
+    place: str = "after-script"  # or "script"
+    alert_name: str = ""
     dedup_key: str = ""
     action: str = "auto"
-    after_script: bool = False
-
-    @property
-    def opens(self) -> bool:
-        """Whether it can open an alert; `EVENT_ACTION: resolve` and the like cannot."""
-        return self.action not in ("resolve", "acknowledge", "change")
+    exit_code: str = ""
+    build_status: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,126 +31,93 @@ class Step:
 
     name: str = ""
     environments: tuple[str, ...] = ("",)  # "" for none; both where it cannot be told
-    on_fail: str = ""  # "ignore", "retry", "fail" or ""; a parallel group's or stage's holds for its steps
-    manual: bool = False
+    on_fail: str = ""  # "ignore", "retry", "fail" or ""
+    may_be_skipped: bool = False  # by a condition, or at a manual gate
     final: bool = False
-    child: str = ""  # the custom pipeline that a step of `type: pipeline` runs
-    alerts: tuple[Alert, ...] = ()
+    group: int = 0  # which parallel group of its file it stands in; 0 for none
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """One pipeline of the file: its section, its pattern or name there, and its steps in order."""
 
-    section: str  # default, branches, tags, pull-requests, custom
+    section: str  # default, branches, tags, pull-requests, custom, or what comes new
     pattern: str = ""
     steps: tuple[Step, ...] = ()
-    imported: bool = False
+    imported: bool = False  # its steps stand in another repository
 
     @property
     def label(self) -> str:
-        return f"{self.section}: {self.pattern}" if self.pattern else self.section
+        return one_line(f"{self.section}: {self.pattern}" if self.pattern else self.section, MAX_LABEL_LENGTH)
 
-
-@dataclass(frozen=True)
-class Holder:
-    """A step that would have this run's key, and the pipeline it stands in."""
-
-    pipeline: Pipeline
-    step: Step
-    alerts: tuple[Alert, ...] = ()
-
-    @property
-    def label(self) -> str:
-        name = self.step.name or ("the final step" if self.step.final else "an unnamed step")
-        return f'"{name[:LABEL]}" in {self.pipeline.label[:LABEL]}'
+    def fits(self, build: Build) -> bool:
+        """Whether a run like this one can be a run of this pipeline. Every pipeline can also be started by hand or by a
+        schedule, on a branch of somebody's choice [D]; so of several that fit, each can be the running one."""
+        if self.section == "custom" or self.section not in SECTIONS:
+            return True
+        if build.is_pull_request:
+            return self.section == "pull-requests" and _matches(self.pattern, build.branch)
+        if build.tag:
+            return self.section == "tags"  # all of them: a key is for a line of tags
+        if not build.branch:
+            return False
+        return self.section == "default" or (self.section == "branches" and _matches(self.pattern, build.branch))
 
 
 @dataclass(frozen=True)
 class Definition:
-    """All pipelines of the file."""
+    """All pipelines of the file. `unread`: why a file that is there could not be read. `absent`: there is none."""
 
     pipelines: tuple[Pipeline, ...] = ()
-    unread: str = ""  # why the file could not be read at all
+    triggered: tuple[str, ...] = ()  # custom pipelines that any entry of `triggers:` names
+    told: tuple[str, ...] = ()  # those that `pipeline-completed` names
+    unread: str = ""
+    absent: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        return not (self.unread or self.absent)
 
     def possible(self, build: Build) -> tuple[Pipeline, ...]:
-        """The pipelines that could open an alert about the same thing as this run's."""
-        if build.environment:
-            return self.pipelines
-        found: list[Pipeline] = []
-        if build.pull_request:
-            found = self._matching("pull-requests", build.branch)
-        elif build.tag:
-            found = self._in("tags")  # all of them: one key for all tags
-        elif build.branch:
-            found = self._matching("branches", build.branch) or self._in("default")
-        # custom pipelines run on any ref, and what a section to come does is not known
-        return (*found, *(p for p in self.pipelines if p.section == "custom" or p.section not in SECTIONS))
+        """The pipelines that could be the running one, or open an alert about the same place."""
+        return tuple(pipeline for pipeline in self.pipelines if build.environment or pipeline.fits(build))
 
-    def with_key(self, build: Build, alert_name: str = "", override: str = "") -> tuple[Holder, ...]:
-        """Every step that could have this run's key, whichever pipeline it stands in. `override` is its DEDUP_KEY:
-        where the file does not show it, it changes nothing."""
-        wanted = dedup_key(build, alert_name, override)
+    def selected(self, selector: tuple[str, str]) -> Pipeline | None:
+        """The pipeline that Bitbucket's API names by type and pattern, where the file shows it."""
+        kind, pattern = selector
+        section = "pull-requests" if is_pull_request(kind) else kind
+        wanted = "" if section == "default" else pattern
+        return next((p for p in self.pipelines if (p.section, p.pattern) == (section, wanted)), None)
 
-        def by_its_own_key(alert: Alert, here: bool) -> bool:
-            return bool(alert.dedup_key) and (_any(alert.dedup_key) or alert.dedup_key == wanted)
-
-        def by_name(alert: Alert, here: bool) -> bool:
-            if alert.dedup_key and not _any(alert.dedup_key):
-                return alert.dedup_key == wanted
-            return here and (_any(alert.name) or dedup_key(build, alert.name) in (wanted, derived))
-
-        derived = dedup_key(build, alert_name)
-        shown = self._holders(build, by_its_own_key) if override and override != derived else ()
-        return shown or self._holders(build, by_name)
-
-    def _holders(self, build: Build, same: Callable[[Alert, bool], bool]) -> tuple[Holder, ...]:
-        possible = {id(pipeline) for pipeline in self.possible(build)}
-        found = []
-        for pipeline in self.pipelines:
-            for step in pipeline.steps:
-                here = id(pipeline) in possible and any(_same(name, build.environment) for name in step.environments)
-                alerts = tuple(alert for alert in step.alerts if same(alert, here))
-                if alerts:
-                    found.append(Holder(pipeline, step, alerts))
-        return tuple(found)
-
-    def times_run(self, pipeline: Pipeline) -> int:
-        """How often one run of a parent may run this pipeline as its child; 1 for all others."""
-        parents = (sum(step.child == pipeline.pattern for step in parent.steps) for parent in self.pipelines)
-        return max(1, *parents) if pipeline.section == "custom" and self.pipelines else 1
-
-    def own(self, selector_type: str, pattern: str) -> Pipeline | None:
-        """The pipeline that a selector of Bitbucket's API names, where the file shows it."""
-        section = {"pullrequests": "pull-requests", "pull_requests": "pull-requests"}.get(selector_type, selector_type)
-        named = [
-            p
-            for p in self.pipelines
-            if (p.section == section and p.pattern == pattern) or p.section == section == "default"
-        ]
-        return named[0] if len(named) == 1 else None
-
-    def _in(self, section: str) -> list[Pipeline]:
-        return [pipeline for pipeline in self.pipelines if pipeline.section == section]
-
-    def _matching(self, section: str, branch: str) -> list[Pipeline]:
-        """An exact name wins over patterns. Which of several patterns wins ("the most specific") is not defined
-        exactly enough to be relied on, so all that match could be this run's."""
-        here = self._in(section)
-        exact = [pipeline for pipeline in here if pipeline.pattern == branch]
-        return exact or [pipeline for pipeline in here if globs.matches(branch, (pipeline.pattern,))]
+    def pagers(self) -> tuple[str, ...]:
+        """The custom pipelines that are told how another one ended, and in which this pipe stands in a script."""
+        return tuple(
+            pipeline.pattern
+            for pipeline in self.pipelines
+            if pipeline.section == "custom" and pipeline.pattern in self.told
+            if any(item.place == "script" for step in pipeline.steps for item in step.items)
+        )
 
 
-def _any(name: str) -> bool:
-    return not SHELL.isdisjoint(name)
+def of_json(found: dict[str, Any]) -> Definition:
+    """What `dataclasses.asdict` and JSON made of a definition, as it was."""
+    pipelines = [
+        Pipeline(**{**pipeline, "steps": tuple(_step(step) for step in pipeline["steps"])})
+        for pipeline in found["pipelines"]
+    ]
+    triggered, told = tuple(found["triggered"]), tuple(found["told"])
+    return Definition(tuple(pipelines), triggered, told, found["unread"], found["absent"])
 
 
-def _same(one: str, other: str) -> bool:
-    """`BITBUCKET_DEPLOYMENT_ENVIRONMENT` is the URL-friendly form of the name in the file."""
-    if not one or not other:
-        return one == other
-    return _any(one) or not one.isascii() or _friendly(one) == _friendly(other)
+def _step(found: dict[str, Any]) -> Step:
+    items = tuple(Item(**item) for item in found["items"])
+    return Step(**{**found, "environments": tuple(found["environments"]), "items": items})
 
 
-def _friendly(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+def _matches(pattern: str, branch: str) -> bool:
+    """A pattern that cannot be read could match anything."""
+    try:
+        return pattern == branch or Glob(pattern).matches(branch)
+    except ValueError:
+        return True

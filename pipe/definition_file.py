@@ -1,73 +1,71 @@
-"""Reads `bitbucket-pipelines.yml` the way Bitbucket does, anchors and `<<` merges included.
+"""Reads `bitbucket-pipelines.yml` the way Bitbucket does, anchors and `<<` merges included, behind the wall.
 
-What is not understood is passed over where it cannot hold a step, and searched for steps where it can.
+Bitbucket has run the file, so what is not understood is passed over where it cannot hold a step, and searched for steps
+where it can.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import islice
+from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pipe.definition import Alert, Definition, Pipeline, Step
+from pipe import definition
+from pipe.definition import Definition, Item, Pipeline, Step
+from pipe.lib import wall
 
 NAME = "bitbucket-pipelines.yml"
-LARGEST = 256 * 1024  # bytes; a real one has some tens of thousands, and a parsed one takes a hundred times as many
-MOST_STEPS = 5_000  # in all pipelines; aliases can make any number of them
-# An item with one of these among its variables, or with "pagerduty" in its reference, is this pipe: a team may call it
-# what it likes, and leave the key to pipe.yml's default.
-OURS = {"ALERT_NAME", "EXIT_CODE", "INTEGRATION_KEY"}
+READING_TIME = 2.0  # seconds
+MAX_DEFINITION_BYTES = 1024 * 1024  # of what is understood of it; a file of 2,000 lines makes some 50 KB
+
+# What YAML takes for a number or a boolean (`yes`, `1.10`) may reach the pipe in other words.
 _NO_STRING = re.compile(r"(?i)y|n|yes|no|on|off|true|false|[-+]?[.0-9][-+.:_0-9a-fox]*")
+ANYTHING = "$"  # a value that could be any other
 
 
 def read(clone: Path) -> Definition:
-    """The definition in a clone. Never raises for what the file holds: `unread` says why it says nothing."""
-    path = clone / NAME
+    """The definition in a clone. Never raises: `unread` says why a file that is there tells nothing."""
+
+    def question() -> object:
+        try:
+            return asdict(parse((clone / NAME).read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            return asdict(Definition(absent=True))
+        except OSError as error:
+            return asdict(Definition(unread=f"{NAME} could not be read ({error.strerror})"))
+
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return Definition(unread=f"{NAME} is not a file")
-            text = file.read(LARGEST + 1)
-    except OSError as error:
-        return Definition(unread=f"{NAME} could not be read ({error.strerror})")
-    if len(text) > LARGEST:
-        return Definition(unread=f"{NAME} is larger than {LARGEST} bytes")
-    return parse(text)
+        return definition.of_json(wall.ask(question, seconds=READING_TIME, size=MAX_DEFINITION_BYTES))
+    except wall.Unread as error:
+        return Definition(unread=f"{NAME} could not be read ({error})")
 
 
 def parse(text: bytes) -> Definition:
-    import yaml
+    """The definition that a file's bytes hold; `unread` where they are not understood."""
+    import yaml  # only ever needed in the child process
 
     try:
-        # Bitbucket has run the file, so whatever this reader stumbles over is passed over where that can be done.
         decoded = yaml.reader.Reader.NON_PRINTABLE.sub(" ", text.decode("utf-8-sig", "replace"))
-        document = next(iter(yaml.load_all(decoded, Loader=_loader(yaml))))
-        return Definition(pipelines=tuple(_pipelines(document["pipelines"])))
+        document = next(iter(yaml.load_all(decoded, Loader=_loader())))
+        pipelines = tuple(_pipelines(document["pipelines"]))
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = f" in line {line + 1}" if line is not None else ""
-        return Definition(unread=f"{NAME} is not valid YAML{where}")
-    except RecursionError:
-        return Definition(unread=f"{NAME} is nested too deeply")
-    except TooManySteps:
-        return Definition(unread=f"{NAME} has more than {MOST_STEPS} steps")
-    except Exception:  # whatever the file holds, it must not cost a page
+        return Definition(unread=f"{NAME} is not valid YAML" + (f" in line {line + 1}" if line is not None else ""))
+    except (StopIteration, KeyError, TypeError, AttributeError):
         return Definition(unread=f"{NAME} has no pipelines that could be read")
+    triggers = document.get("triggers")
+    events = triggers if isinstance(triggers, dict) else {}
+    told = tuple(_triggered(events.get("pipeline-completed")))
+    return Definition(pipelines, tuple(name for entries in events.values() for name in _triggered(entries)), told)
 
 
-class TooManySteps(Exception):
-    """No file of Bitbucket's: a pipeline has at most 100 steps."""
-
-
-def _loader(yaml: Any) -> type:
+def _loader() -> Any:
     """Every scalar is the string that stands there (a branch `1.10` is not the number 1.1), whatever its tag; `<<`
     merges."""
+    import yaml
 
     def construct(loader: Any, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode):
@@ -76,41 +74,66 @@ def _loader(yaml: Any) -> type:
             return loader.construct_sequence(node, deep=True)
         return loader.construct_mapping(node, deep=True)
 
-    loader = type(
-        "Strings",
-        (yaml.SafeLoader,),
-        {"yaml_implicit_resolvers": {}, "yaml_constructors": {None: construct}, "yaml_multi_constructors": {}},
-    )
-    loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
-    return loader
+    class Strings(yaml.SafeLoader):
+        pass
+
+    Strings.yaml_implicit_resolvers, Strings.yaml_multi_constructors = {}, {}
+    Strings.yaml_constructors = {None: construct}
+    Strings.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
+    return Strings
+
+
+def _triggered(entries: Any) -> Iterator[str]:
+    for entry in entries if isinstance(entries, list) else ():
+        names = entry.get("pipelines") if isinstance(entry, dict) else None
+        yield from (name.strip() for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
 def _pipelines(sections: dict[str, Any]) -> Iterator[Pipeline]:
-    steps = 0
+    ours = {_reference(item) for item in _pipe_items(sections) if _is_ours(item)}
+    groups = count(1)
     for section, content in sections.items():
         named = {"": content} if section == "default" or not isinstance(content, dict) else content
         for pattern, items in named.items():
             imported = isinstance(items, dict) and "import" in items
-            found = [] if imported else list(islice(_steps(items, Step()), MOST_STEPS))
-            steps += len(found)
-            if steps >= MOST_STEPS:
-                raise TooManySteps
-            yield Pipeline(section, str(pattern).strip(), tuple(found), imported)
+            steps = () if imported else tuple(_steps(items, Step(), ours, groups))
+            yield Pipeline(section, str(pattern).strip(), steps, imported)
 
 
-def _steps(node: Any, group: Step) -> Iterator[Step]:
+def _pipe_items(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if isinstance(node.get("pipe"), str):
+            yield node
+        for value in node.values():
+            yield from _pipe_items(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _pipe_items(value)
+
+
+def _is_ours(item: dict[str, Any]) -> bool:
+    variables = item.get("variables")
+    return "pagerduty" in item["pipe"].lower() or (isinstance(variables, dict) and "INTEGRATION_KEY" in variables)
+
+
+def _reference(item: dict[str, Any]) -> str:
+    """Which pipe or image it is, the tag aside."""
+    return re.sub(r"[:@][^/]*$", "", item["pipe"].strip())
+
+
+def _steps(node: Any, group: Step, ours: set[str], groups: Iterator[int]) -> Iterator[Step]:
     """Every step below a node, in order; `group` holds what a parallel group or stage hands down to its steps."""
     if isinstance(node, list):
         for item in node:
-            yield from _steps(item, group)
+            yield from _steps(item, group, ours, groups)
     elif isinstance(node, dict):
         for key, value in node.items():
             if key in ("step", "final") and isinstance(value, dict):
-                yield _step(value, group, final=key == "final")
-            elif isinstance(value, dict):
-                yield from _steps(value, _inherited(value, group))
-            elif isinstance(value, list):
-                yield from _steps(value, group)
+                yield _step(value, group, ours, final=key == "final")
+            elif isinstance(value, (dict, list)):
+                below = _inherited(value, group) if isinstance(value, dict) else group
+                below = replace(below, group=next(groups)) if key == "parallel" else below
+                yield from _steps(value, below, ours, groups)
 
 
 def _inherited(node: dict[str, Any], group: Step) -> Step:
@@ -125,45 +148,44 @@ def _inherited(node: dict[str, Any], group: Step) -> Step:
         group,
         environments=environments,
         on_fail=_text(strategy) or group.on_fail,
-        manual=group.manual or node.get("trigger") == "manual",
+        may_be_skipped=group.may_be_skipped or "condition" in node or node.get("trigger") == "manual",
     )
 
 
-def _step(node: dict[str, Any], group: Step, *, final: bool) -> Step:
-    alerts = [
-        *_alerts(node.get("script"), after_script=False),
-        *_alerts(node.get("after-script"), after_script=True),
-    ]
-    child = _text(node.get("custom")) if node.get("type") == "pipeline" else ""
-    return replace(
-        _inherited(node, group), name=_text(node.get("name")), final=final, child=child, alerts=tuple(alerts)
+def _step(node: dict[str, Any], group: Step, ours: set[str], *, final: bool) -> Step:
+    items = tuple(
+        _item(item, place)
+        for place in ("script", "after-script")
+        for item in _list(node.get(place))
+        if isinstance(item, dict) and isinstance(item.get("pipe"), str) and _reference(item) in ours
+    )
+    return replace(_inherited(node, group), name=_text(node.get("name")), final=final, items=items)
+
+
+def _item(item: dict[str, Any], place: str) -> Item:
+    variables = item.get("variables")
+    given = variables if isinstance(variables, dict) else {}
+    return Item(
+        place,
+        alert_name=_variable(given.get("ALERT_NAME")),
+        dedup_key=_variable(given.get("DEDUP_KEY")),
+        action=_variable(given.get("EVENT_ACTION")).lower() or "auto",
+        exit_code=_text(given.get("EXIT_CODE")),
+        build_status=_text(given.get("BUILD_STATUS")),
     )
 
 
-def _alerts(items: Any, *, after_script: bool) -> Iterator[Alert]:
-    for item in items if isinstance(items, list) else ():
-        if not isinstance(item, dict) or "pipe" not in item:
-            continue
-        variables = item.get("variables")
-        variables = variables if isinstance(variables, dict) else {}
-        if OURS & variables.keys() or "pagerduty" in _text(item["pipe"]).lower():
-            yield Alert(
-                name=_variable(variables.get("ALERT_NAME")),
-                dedup_key=_variable(variables.get("DEDUP_KEY")),
-                action=_variable(variables.get("EVENT_ACTION")).lower() or "auto",
-                after_script=after_script,
-            )
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
     """A scalar as it stands; anything else could be anything."""
     if not isinstance(value, str):
-        return "" if value is None else "$"
+        return "" if value is None else ANYTHING
     return "" if value in ("~", "null", "Null", "NULL") else value.strip()
 
 
 def _variable(value: Any) -> str:
-    """A pipe's variable. What YAML takes for a number or a boolean (`yes`, `1.10`) may reach the pipe in other words,
-    so it could be anything."""
     text = _text(value)
-    return "$" if _NO_STRING.fullmatch(text) else text
+    return ANYTHING if _NO_STRING.fullmatch(text) else text

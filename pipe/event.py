@@ -1,31 +1,30 @@
 """The bodies of Events API v2, and their limits.
 
 Limits and fields: "Events API v2 Overview", "Send an Alert Event" and "Send a Change Event" in PagerDuty's developer
-documentation; that a longer summary or dedup key is refused, not cut, was seen in real answers.
+documentation [D]; that a longer summary or dedup key is refused, not cut, was seen in real answers [O].
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from pipe.build import Build
 from pipe.decision import Decision
 from pipe.evidence import Evidence
-from pipe.key import dedup_key
+from pipe.lib.text import one_line
 from pipe.outcome import Outcome, Result
-from pipe.variables import Settings
+from pipe.settings import Settings
+from pipe.subject import Subject
 
-SUMMARY_LIMIT = 1024  # characters
-FIELD_LIMIT = 1024  # characters of source, component, group and class; PagerDuty states none, a longer one is a mistake
-LARGEST_BODY = 512_000  # bytes of encoded JSON; the documentation says 512 KB
-LARGEST_SHOWN = 200  # characters of a summary in a log line
-WAYS_TO_TELL = (
-    "In a step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`.",
-    "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write.",
-    "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read.",
-)
+MAX_SUMMARY_LENGTH = 1024  # characters
+MAX_FIELD_LENGTH = 1024  # characters of source, component, group and class; PagerDuty states none
+MAX_BODY_BYTES = 512_000  # of encoded JSON; the documentation says 512 KB
+MAX_SHOWN_LENGTH = 200  # characters of a summary in a log line
+MAX_ERROR_LENGTH = 60  # characters of Bitbucket's error message in the summary
+ROUTING_KEY_BYTES = 64  # of the routing key and its name
 
 
 @dataclass(frozen=True)
@@ -38,61 +37,85 @@ class Event:
 
     @property
     def action(self) -> str:
-        return self.body.get("event_action", "change")
+        return str(self.body.get("event_action", "change"))
 
     @property
     def dedup_key(self) -> str:
-        return self.body.get("dedup_key", "")
+        return str(self.body.get("dedup_key", ""))
 
     @property
     def summary(self) -> str:
-        text = self.body["payload"]["summary"]
-        return text if len(text) <= LARGEST_SHOWN else f"{text[:LARGEST_SHOWN]}…"
+        text = str(self.body["payload"]["summary"])
+        return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]}…"
 
     def encoded(self, routing_key: str) -> bytes:
         return _encoded({"routing_key": routing_key, **self.body})
 
+    def smallest(self, refusal: str) -> Event | None:
+        """A trigger in the fewest fields that PagerDuty takes, with its refusal of the whole one; None where there is
+        none that is smaller."""
+        payload = self.body["payload"]
+        kept = {name: payload[name] for name in ("summary", "source", "severity") if name in payload}
+        details = {"note": f"PagerDuty refused the whole event: {refusal}"}
+        if resolves := payload.get("custom_details", {}).get("resolves"):
+            details["resolves"] = _field(str(resolves))
+        body = {name: self.body[name] for name in ("event_action", "dedup_key") if name in self.body}
+        smaller = Event(self.path, body | {"payload": kept | {"custom_details": details}})
+        is_whole = "timestamp" in payload
+        return smaller if self.action == "trigger" and is_whole else None
 
-def alert(
-    settings: Settings,
-    build: Build,
-    outcome: Outcome,
-    decision: Decision,
-    evidence: Evidence,
-    warnings: tuple[str, ...],
-    step_name: str = "",
-) -> Event:
+
+@dataclass(frozen=True)
+class Story:
+    """All that an event tells: the build that it is about, how it went, and what is known beside it."""
+
+    build: Build
+    outcome: Outcome
+    subject: Subject
+    timestamp: str  # RFC 3339
+    evidence: Evidence
+    step_name: str = ""
+    newer_build: str = ""  # "#813 SUCCESSFUL https://…"
+    newer_passed: str = ""  # "#813"
+    warnings: tuple[str, ...] = ()
+    ways_to_tell: tuple[str, ...] = ()
+
+
+def alert(settings: Settings, story: Story, decision: Decision) -> Event:
     """A trigger, acknowledge or resolve event; the same complete payload on each, which lets orchestration rules match
-    the resolve too (a partial one is refused). `warnings` go into the detail `pipe_warnings`."""
-    unknown = decision.result_unknown
-    own = _summary(settings, build, outcome, decision)
-    summary, cut = shorten(own if unknown else settings.summary or own)
-    details = _details(build, outcome, decision, evidence, (*warnings, *cut), step_name)
+    the resolve too (a partial one is refused [O])."""
+    build, unknown = story.build, decision.result_unknown
+    own = _unknown_summary(settings, story, decision) if unknown else _summary(settings, story, decision)
+    summary, cut = _shortened(own if unknown else settings.summary or own)
     payload = {
         "summary": summary,
         "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
         "severity": "warning" if unknown else settings.severity,
+        "timestamp": story.timestamp,
         "component": _field(settings.component or build.slug),
         "group": _field(settings.group or build.project or build.workspace),
-        "class": _field(settings.class_ or ("deployment" if build.environment else "build")),
+        "class": _field(settings.class_ or ("deployment" if story.subject.is_deployment else "build")),
     }
-    body: dict[str, Any] = {
-        "event_action": decision.action,
-        "dedup_key": dedup_key(build, settings.alert_name, settings.dedup_key, result_unknown=unknown),
-        **_content(settings, payload, details, _links(settings, build, outcome)),
-    }
+    key = story.subject.unknown_key if unknown else story.subject.key
+    body: dict[str, Any] = {"event_action": decision.action} | ({"dedup_key": key} if key else {})
+    body |= _content(settings, payload, _details(story, decision, cut), _links(settings, story))
     if decision.action == "trigger":
         body |= {"client": "Bitbucket Pipelines"} | ({"client_url": build.pipeline_url} if build.pipeline_url else {})
     return _event("/v2/enqueue", body, cut)
 
 
-def change(settings: Settings, build: Build, outcome: Outcome, evidence: Evidence, warnings: tuple[str, ...]) -> Event:
+def change(settings: Settings, story: Story) -> Event:
     """A change event: it has no action, no dedup key, no severity and no client, and pages nobody."""
+    build = story.build
     what = f"deployed to {build.environment}" if build.environment else "ran"
-    summary, cut = shorten(settings.summary or _sentence(build, what))
-    details = _details(build, outcome, Decision("change", ""), evidence, (*warnings, *cut), "")
-    payload = {"summary": summary, "source": _field(settings.source or f"bitbucket.org/{build.repository}")}
-    return _event("/v2/change/enqueue", _content(settings, payload, details, _links(settings, build, outcome)), cut)
+    summary, cut = _shortened(settings.summary or _sentence(story, what))
+    payload = {
+        "summary": summary,
+        "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
+        "timestamp": story.timestamp,
+    }
+    details = _details(story, Decision("", "change"), cut)
+    return _event("/v2/change/enqueue", _content(settings, payload, details, _links(settings, story)), cut)
 
 
 def _content(settings: Settings, payload: dict[str, Any], details: dict[str, Any], links: list[Any]) -> dict[str, Any]:
@@ -103,39 +126,68 @@ def _content(settings: Settings, payload: dict[str, Any], details: dict[str, Any
     return {"payload": full} | ({"links": hide(links)} if links else {})
 
 
-def shorten(summary: str) -> tuple[str, tuple[str, ...]]:
+def _shortened(summary: str) -> tuple[str, tuple[str, ...]]:
     """At most 1024 characters of it, and a warning if it was longer."""
-    if len(summary) <= SUMMARY_LIMIT:
+    if len(summary) <= MAX_SUMMARY_LENGTH:
         return summary, ()
-    warning = f"The summary had {len(summary)} characters and was cut to {SUMMARY_LIMIT}, PagerDuty's limit."
-    return f"{summary[: SUMMARY_LIMIT - 1]}…", (warning,)
+    warning = f"The summary had {len(summary)} characters and was cut to {MAX_SUMMARY_LENGTH}, PagerDuty's limit."
+    return f"{summary[: MAX_SUMMARY_LENGTH - 1]}…", (warning,)
 
 
-def _summary(settings: Settings, build: Build, outcome: Outcome, decision: Decision) -> str:
-    subject = " ".join(settings.alert_name.split())
-    if decision.result_unknown:
-        what = f"{subject} of {build.label}" if subject else build.label or "the build"
-        return " ".join(f"{_repository(build)}: cannot tell whether {what} {build.place} passed".split())
-    if not subject and outcome.failed_steps:
-        first, *more = outcome.failed_steps
-        subject = f'"{first}"' + (f" and {len(more)} more" if more else "")
-    if not subject:
-        subject = f"deployment to {build.environment}" if build.environment else "build"
+def _summary(settings: Settings, story: Story, decision: Decision) -> str:
+    """`acme/shop: unit tests failed on main (#812, 37 of 300 tests failed; newer #813 passed)`."""
     verb = {"trigger": "failed", "resolve": "passed", "acknowledge": "acknowledged"}[decision.action]
-    code = f"exit code {outcome.exit_code}" if outcome.exit_code and decision.action == "trigger" else ""
-    return _sentence(build, f"{subject} {verb}", code)
+    subject = settings.alert_name or _failed_steps(story) or _pipeline(story)
+    failed = decision.action == "trigger"
+    newer = f"newer {story.newer_passed} passed" if story.newer_passed and failed else ""
+    return _sentence(story, f"{subject} {verb}", _figure(story) if failed else "", newer)
 
 
-def _sentence(build: Build, what: str, more: str = "") -> str:
-    """`acme/shop: unit tests failed on main (#812, exit code 2)`."""
-    behind = ", ".join(filter(None, (build.label, more)))
-    return " ".join(f"{_repository(build)}: {what} {build.place} {behind and f'({behind})'}".split())
+def _failed_steps(story: Story) -> str:
+    if not story.outcome.failed_steps:
+        return ""
+    first, *more = story.outcome.failed_steps
+    of = f" of {story.subject.custom}" if story.subject.custom else ""
+    return f'"{first}"' + (f" and {len(more)} more" if more else "") + of
 
 
-def _details(
-    build: Build, outcome: Outcome, decision: Decision, evidence: Evidence, warnings: tuple[str, ...], step_name: str
-) -> dict[str, Any]:
+def _pipeline(story: Story) -> str:
+    """What speaks where no step is named: a deployment, a custom pipeline, one whose ref is not known, the build."""
+    build = story.build
+    if story.subject.is_deployment:
+        return f"deployment to {build.environment}"
+    unplaced = "" if build.ref_known else " ".join(filter(None, build.told.selector))
+    named = story.subject.custom or unplaced
+    return f"pipeline {named}" if named else "build"
+
+
+def _figure(story: Story) -> str:
+    """What says most about the failure: how many tests failed, Bitbucket's error, the exit code."""
+    evidence = story.evidence
+    if evidence.failed_tests_total and evidence.tests_total:
+        return f"{evidence.failed_tests_total} of {evidence.tests_total} tests failed"
+    if story.outcome.error:
+        words = re.sub(r"^Container '[^']*' ", "", story.outcome.error).rstrip(".")
+        return one_line(words, MAX_ERROR_LENGTH)
+    return f"exit code {story.outcome.exit_code}" if story.outcome.exit_code else ""
+
+
+def _unknown_summary(settings: Settings, story: Story, decision: Decision) -> str:
+    label = story.build.label or "the build"
+    what = f"{settings.alert_name} of {label}" if settings.alert_name else label
+    if decision.action == "resolve":
+        return " ".join(f"{_repository(story)}: the result of {what} {story.build.place} is known".split())
+    return " ".join(f"{_repository(story)}: cannot tell whether {what} {story.build.place} passed".split())
+
+
+def _sentence(story: Story, what: str, figure: str = "", newer: str = "") -> str:
+    behind = "; ".join(filter(None, (", ".join(filter(None, (story.build.label, figure))), newer)))
+    return " ".join(f"{_repository(story)}: {what} {story.build.place} {behind and f'({behind})'}".split())
+
+
+def _details(story: Story, decision: Decision, cut: tuple[str, ...]) -> dict[str, Any]:
     """The pipe's own details, under names that never change: orchestration rules read them."""
+    build, outcome, evidence = story.build, story.outcome, story.evidence
     details: dict[str, Any] = {
         "repository": build.repository,
         "branch": build.branch,
@@ -146,42 +198,40 @@ def _details(
         "commit": build.commit,
         "commit_message": evidence.commit_message,
         "commit_author": evidence.commit_author,
-        "step": step_name,
+        "step": story.step_name,
         "exit_code": outcome.exit_code,
         "failed_steps": list(outcome.failed_steps),
-        "failed_tests": list(evidence.failed_tests),
+        "error": outcome.error,
         "failed_tests_total": evidence.failed_tests_total,
+        "failed_tests": list(evidence.failed_tests),
         "log_tail": evidence.log_tail,
         "rerun": build.step_run if build.step_run > 1 else None,
-        "newer_build": outcome.newer_build,
-        "resolves": f"by hand: {decision.by_hand}" if decision.by_hand else "",
-        "pipe_warnings": list(warnings),
+        "newer_build": story.newer_build,
+        "resolves": decision.resolves,
+        "pipe_warnings": [*story.warnings, *cut],
     }
-    if decision.result_unknown:
-        details["reason"] = outcome.reason
-        details["ways_to_tell"] = list(WAYS_TO_TELL)
+    if decision.result_unknown and decision.action == "trigger":
+        details |= {"reason": outcome.reason, "ways_to_tell": list(story.ways_to_tell)}
     return {name: value for name, value in details.items() if value not in ("", None, [])}
 
 
-def _links(settings: Settings, build: Build, outcome: Outcome) -> list[dict[str, str]]:
-    own = [
-        ("Pipeline", build.pipeline_url),
-        ("Commit", build.commit_url),
-        ("Pull request", build.pull_request_url),
-    ]
+def _links(settings: Settings, story: Story) -> list[dict[str, str]]:
+    build, outcome = story.build, story.outcome
+    own = [("Pipeline", build.pipeline_url), ("Commit", build.commit_url), ("Pull request", build.pull_request_url)]
     if outcome.result is Result.FAILED:
-        uuid = outcome.failed_step_uuid or (build.step_uuid if outcome.of_one_step else "")
+        uuid = outcome.failed_step_uuid or (build.step_uuid if outcome.of_step else "")
         own.insert(0, ("Failed step", build.step_url(uuid)))
-    return [{"href": href} | ({"text": text} if text else {}) for text, href in (*settings.links, *own) if href]
+    found = {href: text for text, href in reversed((*settings.links, *own)) if href}  # each once, by its first text
+    return [{"href": href} | ({"text": text} if text else {}) for href, text in reversed(found.items())]
 
 
 def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
     """The event within PagerDuty's size: the details give way first, then the links, never the page."""
-    spare = LARGEST_BODY - 64  # the routing key and its name
+    spare = MAX_BODY_BYTES - ROUTING_KEY_BYTES
     size = len(_encoded(body))
     if size <= spare:
         return Event(path, body, warnings)
-    note = f"The details were left out: with them the event had {size} bytes, PagerDuty takes {LARGEST_BODY}."
+    note = f"The details were left out: with them the event had {size} bytes, PagerDuty takes {MAX_BODY_BYTES}."
     details: dict[str, Any] = {"note": note}
     if resolves := body["payload"]["custom_details"].get("resolves"):
         details["resolves"] = _field(str(resolves))  # a user's own may be anything
@@ -195,8 +245,8 @@ def _encoded(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _repository(build: Build) -> str:
-    return build.repository or "unknown repository"
+def _repository(story: Story) -> str:
+    return story.build.repository or "unknown repository"
 
 
 def _number(text: str) -> int | str:
@@ -204,4 +254,4 @@ def _number(text: str) -> int | str:
 
 
 def _field(text: str) -> str:
-    return text[:FIELD_LIMIT]
+    return text[:MAX_FIELD_LENGTH]

@@ -1,56 +1,56 @@
-"""The log, which is the pipe's interface: short lines in the toolkit's colours, with every secret masked."""
+"""The log, which is the pipe's interface: short lines in the toolkit's colours on one stream, every secret masked."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
 
-from bitbucket_pipes_toolkit import Pipe, fail
+import bitbucket_pipes_toolkit as toolkit
 
-from pipe.environment import mend
-from pipe.variables import VARIABLES, Settings
+from pipe.lib.environment import encodable
+from pipe.lib.masking import Mask
+from pipe.lib.text import one_line
 
-
-def schema(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The toolkit's schema of the variables that are given. Every one is a string to it: parsing other types, it prints
-    values and tracebacks."""
-    return {variable.name: {"type": "string"} for variable in VARIABLES if variable.name in environ}
+MAX_LINE_LENGTH = 4000  # characters
 
 
-class Log(Pipe):
-    """The toolkit's pipe, as far as this one needs it: its logger, its success and its failure lines."""
+class Log:
+    """Lines on stderr, so that their order holds; stdout is for DRY_RUN's events only."""
 
-    def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
-        self.settings = settings
-        given = schema(environ)
-        super().__init__(schema=given, env={name: environ[name] for name in given})
-        logging.raiseExceptions = False
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(self._masked)
+    def __init__(self, mask: Mask, *, debug: bool = False) -> None:
+        self._mask = mask
+        self._logger = toolkit.get_logger()  # the import has configured it, a second time would print each line twice
+        self._logger.setLevel("DEBUG" if debug else "INFO")
+        logging.raiseExceptions = False  # a full or closed stream must not turn a page that went out into a failure
+        for library in ("urllib3", "dulwich"):
+            logging.getLogger(library).setLevel("WARNING")  # DEBUG sets the root logger, which is theirs too
 
-    def enable_debug_log_level(self) -> None:
-        """The toolkit takes the string "false" for true."""
-        if self.settings.debug:
-            self.logger.setLevel("DEBUG")
+    def debug(self, message: str) -> None:
+        self._logger.debug(self._line(message))
+
+    def info(self, message: str) -> None:
+        self._logger.info(self._line(message))
+
+    def warning(self, message: str) -> None:
+        """A yellow line: what must not be missed."""
+        self._logger.warning(self._line(message))
 
     def success(self, message: str) -> None:
-        with suppress(OSError):  # a full or closed stream must not turn a page that went out into a failure
-            super().success(self._one_line(message))
+        """A green line."""
+        with contextlib.suppress(OSError), contextlib.redirect_stdout(sys.stderr):
+            toolkit.success(self._line(message), do_exit=False)
 
     def fail(self, message: str) -> None:
-        """A red line; unlike the toolkit's, it does not exit: only `main` does."""
-        with suppress(OSError):
-            fail(self._one_line(message), do_exit=False)
+        """A red line; only `main` exits."""
+        with contextlib.suppress(OSError), contextlib.redirect_stdout(sys.stderr):
+            toolkit.fail(self._line(message), do_exit=False)
+            sys.stdout.flush()
 
-    def print_whole(self, text: str) -> None:
-        with suppress(OSError):
-            print(self.settings.mask.text(mend(text)), flush=True)
+    def print_event(self, text: str, *, to_stdout: bool = False) -> None:
+        """A whole event as one line of JSON."""
+        with contextlib.suppress(OSError):
+            print(self._mask.text(encodable(text)), file=sys.stdout if to_stdout else sys.stderr, flush=True)
 
-    def _one_line(self, message: str) -> str:
-        return self.settings.mask.text(mend(" ".join(message.split())))
-
-    def _masked(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._one_line(record.getMessage()), ()
-        record.exc_info = record.exc_text = None
-        return True
+    def _line(self, message: str) -> str:
+        return one_line(self._mask.text(encodable(message)), MAX_LINE_LENGTH)

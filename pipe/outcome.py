@@ -1,14 +1,21 @@
-"""How the build went, and how we know: from `BUILD_STATUS`, the exit code, or Bitbucket (`pipeline_result.py`).
-
-Any sign of failure is a failure; any doubt is said. Nothing here is guessed.
-"""
+"""How it went, by the variables: the first that tells. Any sign of failure is a failure, and nothing is guessed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from pipe.variables import Settings
+from pipe.build import Build
+from pipe.ownership import Placed
+from pipe.settings import Settings
+
+BROKEN = ("FAILED", "ERROR", "SYSTEM_ERROR", "USER_ERROR", "EXPIRED")
+PASSED = ("SUCCESSFUL", "PASSED", "SUCCESS")
+TRIGGER_STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
+MISPLACED = (
+    "this pipe stands in `script` of an ordinary step, where it runs only after a success; move it to the step's "
+    "`after-script`"
+)
 
 
 class Result(Enum):
@@ -17,64 +24,84 @@ class Result(Enum):
     STOPPED = "stopped"
     NOTHING_RAN = "nothing ran"
     IGNORED = "ignored"
+    MISPLACED = "misplaced"  # the pipe stands where it runs only after a success
     UNKNOWN = "unknown"
-
-
-class Origin(Enum):
-    EXIT_CODE = "the exit code"
-    BUILD_STATUS = "BUILD_STATUS"
-    BITBUCKET = "Bitbucket's API"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went, who says so, and what is known beside it."""
+    """How it went, whom it speaks for, and what is known beside it."""
 
     result: Result
-    origin: Origin
-    reason: str  # one sentence for the log, without a full stop
+    reason: str  # one sentence for the log, without a capital and a full stop
+    of_step: bool = False  # it speaks for this step; else for a pipeline
+    told: bool = False  # of another pipeline, by `triggers: pipeline-completed`
     exit_code: int | None = None
     failed_steps: tuple[str, ...] = ()
     failed_step_uuid: str = ""
-    doubt: str = ""  # why a success does not prove that all is mended
-    newer_build: str = ""  # e.g. "#813 FAILED https://…"
-    selector: tuple[str, str] = ("", "")
-
-    @property
-    def of_one_step(self) -> bool:
-        """Whether it speaks for this step only, or for the whole pipeline."""
-        return self.origin is Origin.EXIT_CODE
-
-    @property
-    def passed_by_exit_code(self) -> bool:
-        return self.of_one_step and self.result is Result.SUCCESSFUL
+    skipped: tuple[str, ...] = ()  # steps that did not run
+    error: str = ""  # Bitbucket's own words: "Container 'Build' exceeded memory limit."
+    doubt: str = ""  # why a success may not be one
+    unfinished: bool = False  # to be asked again: other steps are still running
+    selector: tuple[str, str] = ("", "")  # what started the pipeline, by Bitbucket's API
 
 
-def from_variables(settings: Settings) -> Outcome | None:
-    """What the variables tell; None where they tell nothing, so that Bitbucket has to be asked."""
-    status, code = settings.build_status, settings.exit_code
-    if status and status != "successful":
-        result = Result.STOPPED if status == "stopped" else Result.FAILED
-        return Outcome(result, Origin.BUILD_STATUS, f"BUILD_STATUS is {status}", exit_code=code or None)
+def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:
+    """What the variables tell; None where they tell nothing. `placed`: where in the file this run can stand."""
+    code = settings.exit_code
+    told = _told(settings, build, placed)
     if code:
-        if code in settings.ignore_exit_codes:
-            return Outcome(
-                Result.IGNORED, Origin.EXIT_CODE, f"exit code {code} is among IGNORE_EXIT_CODES", exit_code=code
-            )
-        beside = f", whatever BUILD_STATUS ({status}) says" if status else ""
-        return Outcome(Result.FAILED, Origin.EXIT_CODE, f"the exit code is {code}{beside}", exit_code=code)
-    if settings.unreadable_result:
-        return Outcome(Result.UNKNOWN, Origin.EXIT_CODE, settings.unreadable_result.rstrip("."))
-    if status:
-        return Outcome(Result.SUCCESSFUL, Origin.BUILD_STATUS, f"BUILD_STATUS is {status}", exit_code=code)
-    if code == 0:
-        if code in settings.ignore_exit_codes:
-            return Outcome(Result.IGNORED, Origin.EXIT_CODE, "exit code 0 is among IGNORE_EXIT_CODES", exit_code=code)
-        return Outcome(Result.SUCCESSFUL, Origin.EXIT_CODE, "the exit code is 0", exit_code=code)
+        return _broken_step(settings, code, beside_failure=bool(told and told.result is Result.FAILED))
+    if told and (told.result is Result.FAILED or not (code == 0 or settings.bad_exit_code)):
+        return told
+    if code == 0 or settings.bad_exit_code:
+        return _step(settings, placed)
+    if settings.build_status:
+        result = {"successful": Result.SUCCESSFUL, "stopped": Result.STOPPED}.get(settings.build_status, Result.FAILED)
+        return Outcome(result, f"BUILD_STATUS is {settings.build_status}")
+    if placed and not settings.bad_build_status and all(one.runs_only_after_a_success for one in placed):
+        return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return None
 
 
-def without_any_sign() -> Outcome:
-    return Outcome(
-        Result.UNKNOWN, Origin.BITBUCKET, "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
-    )
+def without_any_sign(settings: Settings) -> Outcome:
+    why = settings.bad_build_status or "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
+    return Outcome(Result.UNKNOWN, why.rstrip("."))
+
+
+def _broken_step(settings: Settings, code: int, *, beside_failure: bool) -> Outcome:
+    if code in settings.ignore_exit_codes:
+        return Outcome(Result.IGNORED, f"exit code {code} is among IGNORE_EXIT_CODES", of_step=True, exit_code=code)
+    status = f", whatever BUILD_STATUS ({settings.build_status}) says" if settings.build_status else ""
+    # `told` beside an exit code: this step may only ever run after another pipeline's failure, and never turn green.
+    return Outcome(Result.FAILED, f"exit code {code}{status}", of_step=True, exit_code=code, told=beside_failure)
+
+
+def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
+    """An exit code of 0, or one that cannot be read."""
+    if settings.build_status in ("failed", "error", "expired"):
+        return Outcome(Result.FAILED, f"BUILD_STATUS is {settings.build_status}", of_step=True)
+    if unreadable := settings.bad_exit_code or settings.bad_build_status:
+        return Outcome(Result.UNKNOWN, unreadable.rstrip("."), of_step=True)
+    if 0 in settings.ignore_exit_codes:
+        return Outcome(Result.IGNORED, "exit code 0 is among IGNORE_EXIT_CODES", of_step=True, exit_code=0)
+    if placed and all(one.step.final for one in placed):
+        return None  # a final step's own exit code tells nothing of the build
+    return Outcome(Result.SUCCESSFUL, "exit code 0", of_step=True, exit_code=0)
+
+
+def _told(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:
+    """How another pipeline ended, where that started this run; also where the file takes BUILD_STATUS from it."""
+    status = build.told.status
+    if not status and any(TRIGGER_STATUS in one.item.build_status for one in placed):
+        status = settings.build_status.upper() or ("an unknown word" if settings.bad_build_status else "")
+    if not status:
+        return None
+    if status in BROKEN:
+        result = Result.FAILED
+    elif status in PASSED:
+        result = Result.SUCCESSFUL
+    else:
+        result = Result.STOPPED if status == "STOPPED" else Result.UNKNOWN
+    unknown = ", which the pipe does not know" if result is Result.UNKNOWN else ""
+    return Outcome(result, f"Bitbucket says that the pipeline ended as {status}{unknown}", told=True)

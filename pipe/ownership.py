@@ -1,121 +1,217 @@
-"""Who owns the key: whether this run's success proves that everything behind its alert is mended.
+"""When does a success resolve? Where it owns the alert's key: nothing else could have opened the alert.
 
-An exit code speaks for one step only; a pipeline's result speaks for all steps of its own pipeline. A step that could
-open an alert with the same key is a *holder* (`definition.py`); a success owns the key where no other holder could
-have opened it.
+Two checks of one name in different pipelines are one check. So a *named* step owns its key unless one pipeline holds
+two such steps; an *unnamed* one only if the file shows no other step that can open the same alert; a pipeline with
+BUILD_STATUS unless two pipelines say it. What cannot be read is doubt: then nothing is owned.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipe.build import Build
-from pipe.definition import Definition, Holder, Step
-from pipe.variables import Settings
+from pipe.definition import Definition, Item, Pipeline, Step
+from pipe.lib.text import one_line
+from pipe.subject import STEP, Subject
 
-WHAT_TO_WRITE = "Give each step an ALERT_NAME of its own, or report once, from a `final:` step."
+SILENT_ACTIONS = ("resolve", "acknowledge", "change")  # they open no alert
+REF_VARIABLES = ("BITBUCKET_BRANCH", "BITBUCKET_TAG", "BITBUCKET_PR_ID", "BITBUCKET_DEPLOYMENT_ENVIRONMENT")
+MAX_NAMED_STEPS = 5  # in one sentence
+MAX_NAME_LENGTH = 80  # characters
+
+ONE_EACH = "Give each step an ALERT_NAME of its own"
+ONE_FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its own where they check different things"
+SET_A_NAME = "Set ALERT_NAME"
+PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (in a deployment $BITBUCKET_DEPLOYMENT_ENVIRONMENT)"
+FINAL_STEP = "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An item of this pipe, and where it stands."""
+
+    pipeline: Pipeline
+    step: Step
+    item: Item
+    in_triggered_pipeline: bool = False
+
+    @property
+    def runs_only_after_a_success(self) -> bool:
+        return self.item.place == "script" and not self.step.final and not self.in_triggered_pipeline
+
+    @property
+    def sees_exit_code(self) -> bool:
+        return self.item.place == "after-script" or self.item.exit_code not in (
+            "", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}",
+        )  # fmt: skip
+
+    @property
+    def opens_a_steps_alert(self) -> bool:
+        return self.item.action not in SILENT_ACTIONS and (self.sees_exit_code or self.item.action != "auto")
+
+    @property
+    def opens_a_pipelines_alert(self) -> bool:
+        speaks = bool(self.item.build_status) or (self.item.place == "script" and self.step.final)
+        return self.item.action not in SILENT_ACTIONS and speaks
+
+    @property
+    def name(self) -> str:
+        return one_line(self.step.name, MAX_NAME_LENGTH) or ("the final step" if self.step.final else "an unnamed step")
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Whether this run owns its key, and whom the file shows to hold it."""
+    """Whether this run's success resolves its alert. `why_not` and `advice` are sentences without a full stop."""
 
-    owns: bool = True
-    why_not: str = ""  # one or two sentences: who else holds the key, and what to write
-    sole: Step | None = None  # the only holder, where the file shows all of them
-    step_name: str = ""  # the running step's name, where the file leaves no doubt which it is
-    resolver: str = ""  # the step that resolves in its place (`EVENT_ACTION: resolve`)
+    why_not: str = ""
+    advice: str = ""
 
 
-def of_step(definition: Definition, build: Build, settings: Settings) -> Ownership:
-    """Of a result that an exit code tells."""
-    seen = _seen(definition, build, settings)
-    holders, sole = seen.holders, seen.holders[0].step if seen.whole and len(seen.holders) == 1 else None
-    names = {holder.step.name for holder in holders}
-    name = names.pop() if seen.whole and len(names) == 1 else ""
-
-    def no(why: str) -> Ownership:
-        return Ownership(owns=False, why_not=why, sole=sole, step_name=name, resolver=seen.resolver)
-
-    finals = [holder for holder in holders if holder.step.final]
-    if finals:
-        return no(f"A step's exit code cannot answer for a `final:` step with the same key: {_named(finals)}.")
-    if several := _several_refs(build, settings, holders):
-        return no(several)
-    if settings.alert_name or build.environment:
-        in_one = Counter(id(holder.pipeline) for holder in holders)
-        crowded = [h for h in holders if in_one[id(h.pipeline)] * definition.times_run(h.pipeline) > 1]
-        if crowded:
-            return no(f"One pipeline pages more than once under this key: {_named(crowded)}. {WHAT_TO_WRITE}")
-        others = [h for h in holders if settings.dedup_key and all(a.name != settings.alert_name for a in h.alerts)]
-        if others:
-            return no(f"Another alert has the same DEDUP_KEY: {_named(others)}. {WHAT_TO_WRITE}")
-        return Ownership(sole=sole, step_name=name, resolver=seen.resolver)
-    if not seen.whole:
-        why = definition.unread or "bitbucket-pipelines.yml imports a pipeline that could page under this key"
-        return no(
-            f"Without ALERT_NAME it takes proof that no other step pages under this key, but {why}. Set ALERT_NAME."
-        )
-    if not holders:
-        return no("bitbucket-pipelines.yml shows no step with this pipe and this key. Set ALERT_NAME.")
-    if len(holders) > 1 or definition.times_run(holders[0].pipeline) > 1:
-        return no(f"More than one step run pages under this key: {_named(holders)}. {WHAT_TO_WRITE}")
-    return Ownership(sole=sole, step_name=name, resolver=seen.resolver)
+def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str) -> tuple[Placed, ...]:
+    """Where in the file this very run can stand."""
+    return tuple(
+        one
+        for one in _items(definition, definition.possible(build))
+        if _in_environment(one.step, build.environment)
+        and _could_be(one.item.alert_name, alert_name)
+        and _could_be(one.item.dedup_key, dedup_key)
+    )
 
 
-def of_pipeline(
-    definition: Definition, build: Build, settings: Settings, selector: tuple[str, str] = ("", "")
-) -> Ownership:
-    """Of a pipeline's own result; `selector` is what Bitbucket says started it (type and pattern), where known."""
-    seen = _seen(definition, build, settings)
-    own = definition.own(*selector)
-    if not own and seen.holders:
-        # The one that the ref selects goes before a custom one, which somebody has to start; but an imported one may be
-        # ours as well.
-        own = min(seen.holders, key=lambda holder: holder.pipeline.section == "custom").pipeline
-        if own.section == "custom" and not seen.whole:
-            own = None
-    others = [holder for holder in seen.holders if holder.pipeline is not own]
-    why = _several_refs(build, settings, seen.holders)
-    if others:
-        why = f"Another pipeline pages under this key too: {_named(others)}. Give each an ALERT_NAME of its own."
-    return Ownership(owns=not why, why_not=why, resolver=seen.resolver)
+def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership:
+    """Of an exit code's success."""
+    named = subject.what != STEP or bool(subject.given_key)
+    if doubt := _doubt(definition, subject):
+        return doubt
+    if definition.absent:
+        return Ownership() if named else Ownership("no bitbucket-pipelines.yml shows who else uses its key", SET_A_NAME)
+    openers = [one for one in _openers(definition, build, subject) if one.opens_a_steps_alert]
+    if openers and all(one.step.final for one in openers):
+        return Ownership(f"the exit code of {_names(openers)} says nothing of the build", FINAL_STEP)
+    if elsewhere := [one for one in openers if subject.given_key and not _bound(one, build)]:
+        return Ownership(f"{_names(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
+    crowded = _crowded(openers)
+    if crowded:
+        return Ownership(f"{_names(crowded)} use the same key", ONE_EACH)
+    if named or (len(openers) == 1 and not _imports(definition, build)):
+        return Ownership()
+    if len(openers) > 1:
+        return Ownership(f"{_names(openers)} use the same key", ONE_FOR_ALL)
+    if openers:
+        return Ownership("bitbucket-pipelines.yml imports a pipeline that could use the same key", SET_A_NAME)
+    return Ownership("bitbucket-pipelines.yml does not show this step", SET_A_NAME)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """The holders of a key, as far as the file shows them."""
-
-    holders: tuple[Holder, ...]
-    whole: bool  # whether the file shows all of them
-    resolver: str  # the step beside them that says `EVENT_ACTION: resolve`
-
-
-def _seen(definition: Definition, build: Build, settings: Settings) -> _Seen:
-    with_key = definition.with_key(build, settings.alert_name, settings.dedup_key)
-    holders = tuple(holder for holder in with_key if any(alert.opens for alert in holder.alerts))
-    beside = {id(holder.pipeline) for holder in holders}
-    resolvers = [
-        holder.label
-        for holder in with_key
-        if id(holder.pipeline) in beside and any(alert.action == "resolve" for alert in holder.alerts)
-    ]
-    imported = any(pipeline.imported for pipeline in definition.possible(build))
-    return _Seen(holders, not definition.unread and not imported, resolvers[0] if resolvers else "")
+def of_pipeline(definition: Definition, build: Build, subject: Subject, *, selector_known: bool) -> Ownership:
+    """Of a pipeline's success. Where its selector is not known (BUILD_STATUS), two pipelines can have one key."""
+    if doubt := _doubt(definition, subject):
+        return doubt
+    if selector_known:
+        return Ownership()
+    openers = [one for one in _openers(definition, build, subject) if one.opens_a_pipelines_alert]
+    if len({id(one.pipeline) for one in openers}) > 1:
+        return Ownership(f"{_names(openers)} use the same key", "Give each pipeline an ALERT_NAME of its own")
+    return Ownership()
 
 
-def _several_refs(build: Build, settings: Settings, holders: tuple[Holder, ...]) -> str:
-    """Why a DEDUP_KEY that is the same on every ref cannot be resolved by a build of one; empty where it can."""
-    if not settings.dedup_key or build.environment or build.tag:
-        return ""
-    fixed = [h for h in holders if any(alert.dedup_key == settings.dedup_key for alert in h.alerts)]
-    shared = [h for h in fixed if not (h.pipeline.section == "branches" and h.pipeline.pattern == build.branch)]
-    if not shared:
-        return ""
-    return f"The same DEDUP_KEY pages on other refs too: {_named(shared)}. Put $BITBUCKET_BRANCH into it."
+def _doubt(definition: Definition, subject: Subject) -> Ownership | None:
+    if definition.unread:
+        return Ownership(definition.unread)
+    if not subject.key_fits:
+        return Ownership("a build of another ref can have the same DEDUP_KEY", PUT_THE_REF)
+    return None
 
 
-def _named(holders: list[Holder] | tuple[Holder, ...]) -> str:
-    labels = [holder.label for holder in holders]
-    return ", ".join(labels[:5]) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+def _openers(definition: Definition, build: Build, subject: Subject) -> Iterator[Placed]:
+    """Every item that could have this run's key. One with a DEDUP_KEY that names no ref could have it anywhere."""
+    possible = {id(pipeline) for pipeline in definition.possible(build)}
+    environment = build.environment if subject.is_step else ""
+    for one in _items(definition, definition.pipelines):
+        here = id(one.pipeline) in possible and (not subject.is_step or _in_environment(one.step, environment))
+        if (here or (subject.given_key and not _names_ref(one.item))) and _can_have(one.item, subject):
+            yield one
+
+
+def _can_have(item: Item, subject: Subject) -> bool:
+    if item.dedup_key and _could_be(item.dedup_key, subject.whole_key):
+        return True
+    if item.dedup_key and not _could_be(item.dedup_key, ""):
+        return False
+    what = STEP if subject.is_step else "name"
+    if not item.alert_name or _could_be(item.alert_name, ""):
+        unnamed = f"{subject.prefix}:{STEP}" if subject.is_step else subject.prefix
+        if unnamed == subject.whole_key:
+            return True
+    marker = f":{what}/"
+    head, found, name = subject.whole_key.partition(marker)
+    return bool(found) and head == subject.prefix and bool(item.alert_name) and _could_be(item.alert_name, name)
+
+
+def _crowded(openers: list[Placed]) -> list[Placed]:
+    """Those that share a pipeline with another one. The index tells steps of a parallel group apart."""
+    steps: dict[int, dict[object, Placed]] = {}
+    for one in openers:
+        texts = one.item.alert_name + one.item.dedup_key
+        sharded = one.step.group and "BITBUCKET_PARALLEL_STEP" in texts.replace("BITBUCKET_PARALLEL_STEP_COUNT", "")
+        which = (one.step.group, texts) if sharded else id(one.step)
+        steps.setdefault(id(one.pipeline), {})[which] = one
+    return [one for alike in steps.values() if len(alike) > 1 for one in alike.values()]
+
+
+def _bound(one: Placed, build: Build) -> bool:
+    """Whether only builds of this place can have this item's DEDUP_KEY."""
+    if not one.item.dedup_key or _names_ref(one.item):
+        return True
+    if build.environment:
+        return all(_same(environment, build.environment) for environment in one.step.environments)
+    return one.pipeline.section == "branches" and one.pipeline.pattern == build.branch and not build.is_pull_request
+
+
+def _names_ref(item: Item) -> bool:
+    return not item.dedup_key or any(f"${v}" in item.dedup_key or f"${{{v}}}" in item.dedup_key for v in REF_VARIABLES)
+
+
+def _imports(definition: Definition, build: Build) -> bool:
+    return any(pipeline.imported for pipeline in definition.possible(build))
+
+
+def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Placed]:
+    for pipeline in pipelines:
+        triggered = pipeline.section == "custom" and pipeline.pattern in definition.triggered
+        for step in pipeline.steps:
+            yield from (Placed(pipeline, step, item, triggered) for item in step.items)
+
+
+def _could_be(text: str, value: str) -> bool:
+    """Whether the step's shell can have made the value of the text: what stands around each `$` decides."""
+    literal = re.split(r"\$\{[^}]*\}|\$\(.*\)|\$\w*|`.*`|\\.?", " ".join(text.split()))
+    return re.fullmatch(".*".join(map(re.escape, literal)), value, re.DOTALL) is not None
+
+
+def _in_environment(step: Step, environment: str) -> bool:
+    return any(_same(one, environment) for one in step.environments)
+
+
+def _same(one: str, other: str) -> bool:
+    """`BITBUCKET_DEPLOYMENT_ENVIRONMENT` is the URL-friendly form of the name in the file."""
+    if not one or not other:
+        return one == other
+    return "$" in one or not one.isascii() or _friendly(one) == _friendly(other)
+
+
+def _friendly(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _names(several: list[Placed]) -> str:
+    """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
+    alone = len({id(one.pipeline) for one in several}) == 1
+    labels = [one.name if alone else f"{one.name} ({one.pipeline.label})" for one in several]
+    counts = Counter(labels)
+    words = [label if times == 1 else f"{times} steps called {label}" for label, times in counts.items()]
+    if len(words) > MAX_NAMED_STEPS:
+        words[MAX_NAMED_STEPS:] = [f"{len(words) - MAX_NAMED_STEPS} more"]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipe.environment import mend
+from pipe.lib.environment import encodable
+from pipe.lib.globs import Glob
+from pipe.lib.text import one_line
 
 MOST_NESTED = 50  # levels of a JSON object
+MAX_LINE_LENGTH = 100_000  # characters; what has a limit of its own is cut there, with a warning
 LONGEST_TIMEOUT = 7200  # seconds; a step of Bitbucket's ends after two hours by default
 
 
@@ -23,12 +26,21 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def build_status(value: str) -> str:
+    """`successful` (also `passed`, `success`), `failed`, `stopped`, `error` or `expired`."""
+    word = value.strip().lower()
+    return one_of("successful", "failed", "stopped", "error", "expired")(
+        "successful" if word in ("passed", "success") else value
+    )
+
+
 def boolean(value: str) -> bool:
     return one_of("true", "false")(value) == "true"
 
 
 def line(value: str) -> str:
-    return " ".join(value.split())
+    """On one line, without what a terminal or an incident's page must not be given."""
+    return one_line(value, MAX_LINE_LENGTH)
 
 
 def trimmed(value: str) -> str:
@@ -49,7 +61,7 @@ def count(value: str) -> int:
 
 
 def seconds(value: str) -> float:
-    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", value.strip()) and 0 < float(value) <= LONGEST_TIMEOUT:
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", value.strip()) and 1 <= float(value) <= LONGEST_TIMEOUT:
         return float(value)
     raise ValueError(f"{quoted(value)} is not a number of seconds from 1 to {LONGEST_TIMEOUT}, e.g. 120")
 
@@ -57,12 +69,13 @@ def seconds(value: str) -> float:
 def json_object(value: str) -> dict[str, Any]:
     try:
         parsed = json.loads(value)
-        text = mend(json.dumps(parsed, ensure_ascii=False, allow_nan=False))
+        text = encodable(json.dumps(parsed, ensure_ascii=False, allow_nan=False))
         if not isinstance(parsed, dict):
             raise ValueError('it is not an object: write it as {"team": "payments"}')
         if _depth(parsed) > MOST_NESTED:
             raise ValueError(f"it is nested more than {MOST_NESTED} levels deep")
-        return json.loads(text)
+        whole: dict[str, Any] = json.loads(text)
+        return whole
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON: {error.msg} at character {error.pos + 1}") from None
     except RecursionError:
@@ -78,13 +91,21 @@ def words(values: list[str]) -> tuple[str, ...]:
 
 
 def globs(values: list[str]) -> tuple[str, ...]:
-    """Patterns separated by blanks. What only looks like a list is refused: it would match nothing, and page nobody."""
+    """Patterns separated by spaces. What is written in another language is refused: it would match nothing, and page
+    nobody."""
     patterns = words(values)
     for pattern in patterns:
-        outside = re.sub(r"\{[^{}]*\}", "", re.sub(r"\{[^{}]*\}", "", pattern))
-        if re.search(r"[,{}\"']", outside) or pattern.startswith("refs/"):
-            raise ValueError(f"{quoted(pattern)} is no pattern: write an array, or names separated by blanks")
+        if _ANOTHER_LANGUAGE.search(re.sub(r"\{[^{}]*,[^{}]*\}", "", re.sub(r"\{[^{}]*,[^{}]*\}", "", pattern))):
+            raise ValueError(f"{quoted(pattern)} is no pattern: write an array, or names separated by spaces")
+        try:
+            Glob(pattern)
+        except ValueError as error:
+            raise ValueError(f"{quoted(pattern)} is no pattern: {error}") from None
     return patterns
+
+
+# `[main]`, `main|develop`, `main;develop`, `^main$`, `/main`, `refs/…`, commas and quotes, `{main}` of a single item
+_ANOTHER_LANGUAGE = re.compile(r"^/|^refs/|^\[.*\]$|^\^|\$$|[|;,\"'{}]")
 
 
 def links(values: list[str]) -> tuple[tuple[str, str], ...]:
@@ -109,7 +130,7 @@ def base_address(value: str) -> str:
     try:
         parts = urlsplit(address)
         fits = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-        parts.hostname.encode("idna") if fits else None
+        (parts.hostname or "").encode("idna")
     except ValueError:
         fits = False
     if not fits or re.search(r"\s", address) or "@" in parts.netloc or parts.query or parts.fragment:

@@ -1,158 +1,228 @@
-"""The pipeline's own result, judged by what Bitbucket says of its other steps.
+"""How a pipeline went, by Bitbucket's answer: a list of rules, of which the first that fits tells.
 
-From inside a step, the pipeline and the asking step are still in progress: only the *other* steps count.
+From inside a step, the pipeline and the asking step are still in progress: only the *other* steps count. A pipeline
+that this run is told of has ended: its own result counts first.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from pipe.bitbucket import Bitbucket, NewerBuild, PipelineRun, StepRun, Unreadable
-from pipe.bitbucket.runs import BROKEN
-from pipe.build import Build
-from pipe.definition import Definition, Pipeline, Step
-from pipe.outcome import Origin, Outcome, Result
+from pipe.bitbucket.runs import PipelineRun, StepRun
+from pipe.definition import Pipeline
+from pipe.outcome import BROKEN, PASSED, Outcome, Result
 
-OK = "SUCCESSFUL"
+DID_NOT_RUN = ("NOT_RUN", "SKIPPED")
+WAITING = ("PAUSED", "HALTED")  # for a person, or for nobody: HALTED may never end [R]
+KNOWN_RESULTS = (*BROKEN, *PASSED, *DID_NOT_RUN, "STOPPED")
+KNOWN_STATES = ("PENDING", "READY", "IN_PROGRESS", "COMPLETED")
+MAX_NAMED_STEPS = 3  # in one sentence
 
-
-def ask(api: Bitbucket, definition: Definition, build: Build, *, wait: bool) -> Outcome:
-    """Ask Bitbucket, within the session's deadline; with `wait`, until the other steps have decided the result."""
-
-    def undecided(run: PipelineRun) -> bool:
-        return judged(run, definition, build).result is Result.UNKNOWN
-
-    try:
-        run = api.pipeline_run(build.pipeline_uuid, build.step_uuid, wait=undecided if wait else False)
-    except Unreadable as error:
-        return Outcome(Result.UNKNOWN, Origin.BITBUCKET, f"{error.reason}. {error.advice}".rstrip(". "))
-    outcome = judged(run, definition, build)
-    rerun = build.step_run > 1 or bool(run.own and run.own.run_number > 1)
-    if outcome.result not in (Result.SUCCESSFUL, Result.FAILED) or build.environment or build.tag or rerun:
-        return outcome
-    try:
-        newer = api.newer_finished_build(run)
-    except Unreadable as error:
-        unseen = f"it could not be seen whether a newer build failed ({error.reason})"
-        return replace(outcome, doubt=outcome.doubt or unseen)
-    return compared(outcome, newer) if newer else outcome
+OWN_CODE_MISSING = (
+    "all other steps passed, but this step's own exit code is missing: map `EXIT_CODE: $BITBUCKET_EXIT_CODE`"
+)
+ALONE = "Bitbucket lists no other step, and a step cannot judge itself"
 
 
-def judged(run: PipelineRun, definition: Definition, build: Build) -> Outcome:
-    """Judge the running pipeline by its *other* steps: from inside, it and the asking step are still in progress."""
-    selector = (run.selector_type, run.selector_pattern)
-    own = definition.own(*selector)
-    pipelines = (own,) if own else definition.possible(build)
+@dataclass(frozen=True)
+class Look:
+    """One look at a pipeline: all that is needed to judge it."""
 
-    def outcome(result: Result, reason: str, **more) -> Outcome:
-        return Outcome(result, Origin.BITBUCKET, reason, selector=selector, **more)
+    run: PipelineRun
+    steps: tuple[StepRun, ...]  # the others, in Bitbucket's order
+    ignored: frozenset[str] = frozenset()  # names of steps that say `on-fail: ignore`
+    own_code_missing: bool = False  # the asking step may be an ordinary one, whose own result is the very thing missing
 
-    def failed(steps: list[StepRun], reason: str) -> Outcome:
-        names = tuple(_name(step) for step in steps)
-        return outcome(Result.FAILED, reason, failed_steps=names, failed_step_uuid=_linked(steps))
+    def with_result(self, *words: str) -> tuple[StepRun, ...]:
+        return tuple(step for step in self.steps if step.result in words)
 
-    broken = [step for step in run.steps if step.result in BROKEN and not _ignored(pipelines, step)]
-    if broken:
-        return failed(broken, f"Bitbucket says that {_names(broken)} {_verbs(broken)}")
-    if run.result in BROKEN:
-        return outcome(Result.FAILED, f"Bitbucket says that the pipeline ended as {run.result}")
-    stopped = [step for step in run.steps if step.result == "STOPPED"]
-    where = f" at {_names(stopped)}" if stopped else ""
-    if (stopped or run.result == "STOPPED") and run.stopped_by:
-        return outcome(Result.STOPPED, f"{run.stopped_by} stopped the pipeline{where}")
-    if stopped or run.result == "STOPPED":
-        # [?] Unproven: that Bitbucket names whoever pressed Stop, so a stop by nobody is the runner's or a limit's.
-        return failed(stopped, f"the pipeline was stopped{where} and Bitbucket names nobody who stopped it")
-    if not run.steps:
-        return outcome(Result.UNKNOWN, "Bitbucket lists no other step, and a step cannot judge itself")
-    twins = [name for name in run.superseded if _times_defined(pipelines, name) != 1]
-    if twins:
-        what = f'"{twins[0]}" failed and passed: whether it was run again, or two steps have this name, cannot be told'
-        return outcome(Result.UNKNOWN, what)
-    strange = [step for step in run.steps if step.result not in (*BROKEN, OK, "NOT_RUN", "") or not _tells(step)]
-    if strange:
-        said = strange[0].result or strange[0].state or "nothing"
-        return outcome(Result.UNKNOWN, f"{_names(strange)} ended as {said}, which the pipe does not know")
-    unfinished = [step for step in run.steps if step.unfinished and not _manual(pipelines, step)]
-    if unfinished:
-        return outcome(Result.UNKNOWN, f"{_names(unfinished)} had not finished when the time to wait was over")
-    not_run = [step for step in run.steps if step.result in ("", "NOT_RUN")]
-    if len(not_run) == len(run.steps):
-        return outcome(Result.NOTHING_RAN, "no other step of the pipeline ran")
-    if run.result not in ("", OK):
-        return outcome(Result.UNKNOWN, f"the pipeline ended as {run.result}, which the pipe does not know")
-    if any(_could_be_its_after_script(pipeline, run) for pipeline in pipelines):
-        return outcome(
-            Result.UNKNOWN,
-            "all other steps passed, but this step's own exit code is missing: in an after-script map "
-            "`EXIT_CODE: $BITBUCKET_EXIT_CODE`",
-        )
-    skipped = [step for step in not_run if not _manual(pipelines, step)]
-    doubt = ""
-    if skipped:
-        doubt = f"{_names(skipped)} did not run, and may be what broke; a green run of it settles that"
-    return outcome(Result.SUCCESSFUL, "Bitbucket says that every other step that ran passed", doubt=doubt)
+    @property
+    def broken(self) -> tuple[StepRun, ...]:
+        return tuple(step for step in self.with_result(*BROKEN) if step.name not in self.ignored)
+
+    @property
+    def waiting(self) -> tuple[StepRun, ...]:
+        """Steps at a gate, and those behind it: they wait for a person, or for nobody, and are not waited for."""
+        gate = self.run.stage in WAITING
+        found = []
+        for step in self.steps:
+            gate = gate or (step.stage in WAITING and not step.result)
+            if gate and not step.result and step.state != "IN_PROGRESS":
+                found.append(step)
+        return tuple(found)
+
+    @property
+    def skipped(self) -> tuple[StepRun, ...]:
+        return (*self.with_result(*DID_NOT_RUN), *self.waiting)
+
+    @property
+    def unfinished(self) -> tuple[StepRun, ...]:
+        return tuple(s for s in self.steps if not s.result and s.state in KNOWN_STATES[:3] and s not in self.waiting)
+
+    @property
+    def strange(self) -> tuple[StepRun, ...]:
+        told = (*self.waiting, *self.unfinished)
+        return tuple(step for step in self.steps if step.result not in KNOWN_RESULTS and step not in told)
 
 
-def compared(outcome: Outcome, newer: NewerBuild) -> Outcome:
-    """The same outcome beside a newer finished build of the same ref and selector."""
-    told = f"#{newer.number} {newer.result} {newer.url}".strip()
-    doubt = outcome.doubt
-    if newer.result != OK and not doubt:
-        doubt = f"the newer build {told} of the same ref did not pass"
-    return replace(outcome, newer_build=told, doubt=doubt)
+Rule = Callable[[Look], Outcome | None]
 
 
-def _could_be_its_after_script(pipeline: Pipeline, run: PipelineRun) -> bool:
-    """Whether the asking step may be an ordinary one that asks from its after-script: then its own result is the very
-    thing that is missing. Where there is a `final:` step, it is the last one."""
-    if run.own_is_last and any(step.final for step in pipeline.steps):
-        return False
-    return any(alert.after_script for step in pipeline.steps if not step.final for alert in step.alerts)
+def look(
+    run: PipelineRun,
+    steps: tuple[StepRun, ...],
+    own_step: str,
+    pipelines: tuple[Pipeline, ...],
+    *,
+    own_code_missing: bool = False,
+) -> Look:
+    """`own_step`: the uuid of the asking step. `pipelines`: those of the file that the run can be one of."""
+    others = tuple(step for step in steps if not own_step or _bare(step.uuid) != _bare(own_step))
+    return Look(run, others, _ignored(pipelines), own_code_missing)
 
 
-def _ignored(pipelines: tuple[Pipeline, ...], run: StepRun) -> bool:
-    same = _defined(pipelines, run)
-    return bool(same) and all(step.on_fail == "ignore" for step in same)
+def judge(look: Look) -> Outcome:
+    outcome = next(filter(None, (rule(look) for rule in RULES)))
+    return replace(outcome, skipped=_skipped(look), selector=_selector(look))
 
 
-def _manual(pipelines: tuple[Pipeline, ...], run: StepRun) -> bool:
-    same = _defined(pipelines, run)
-    return run.manual or (bool(same) and all(step.manual for step in same))
+def judge_told(told: Outcome, look: Look) -> Outcome:
+    """What Bitbucket's API makes of the status that this run was told: it adds what is known of a failure, and can only
+    turn a success into a failure or a doubt, and a stop by nobody into a failure."""
+    found = judge(look)
+    stopped = told.result is found.result is Result.STOPPED and look.run.result == "STOPPED"
+    if stopped and not look.run.terminator:
+        found = _failure(look, "the pipeline was stopped, and Bitbucket names nobody who stopped it")
+    if found.result is Result.FAILED:
+        return replace(found, told=True, skipped=_skipped(look), selector=_selector(look))
+    doubt = found.reason if told.result is Result.SUCCESSFUL and found.result is not Result.SUCCESSFUL else ""
+    return replace(told, doubt=doubt, error=look.run.error, skipped=_skipped(look), selector=_selector(look))
 
 
-def _linked(steps: list[StepRun]) -> str:
-    """The uuid of the first step that has one of Bitbucket's, which carry braces."""
-    return next((step.uuid for step in steps if step.uuid.startswith("{")), "")
+def _passed_whole(look: Look) -> Outcome | None:
+    if look.run.result in PASSED:
+        return Outcome(Result.SUCCESSFUL, "Bitbucket says that the pipeline passed")
+    return None
 
 
-def _tells(step: StepRun) -> bool:
-    """Whether Bitbucket says anything of how it went; a completed step has a result."""
-    return bool(step.state or step.result) and not (step.state == "COMPLETED" and not step.result)
+def _broken_steps(look: Look) -> Outcome | None:
+    if not look.broken:
+        return None
+    words = {step.result for step in look.broken}
+    verb = {"EXPIRED": "expired"}.get(words.pop(), "failed") if len(words) == 1 else "failed"
+    return _failure(look, f"Bitbucket says that {_named(look.broken)} {verb}")
 
 
-def _times_defined(pipelines: tuple[Pipeline, ...], name: str) -> int:
-    return max((sum(step.name == name for step in pipeline.steps) for pipeline in pipelines), default=0)
+def _broken_pipeline(look: Look) -> Outcome | None:
+    if look.run.result in BROKEN:
+        return _failure(look, f"Bitbucket says that the pipeline ended as {look.run.result}")
+    return None
 
 
-def _defined(pipelines: tuple[Pipeline, ...], run: StepRun) -> list[Step]:
-    """Every step of that name in the definition; none for a step without a name."""
-    return [step for pipeline in pipelines for step in pipeline.steps if run.name and step.name == run.name]
+def _stopped(look: Look) -> Outcome | None:
+    steps = look.with_result("STOPPED")
+    if not steps and look.run.result != "STOPPED":
+        return None
+    if look.run.error or any(step.error for step in steps):
+        return _failure(look, "the pipeline was stopped by an error")
+    where = f" at {_named(steps)}" if steps else ""
+    return Outcome(Result.STOPPED, f"{look.run.terminator or 'somebody'} stopped the pipeline{where}")
 
 
-def _name(step: StepRun) -> str:
-    return step.name or "an unnamed step"
+def _alone(look: Look) -> Outcome | None:
+    return None if look.steps else Outcome(Result.UNKNOWN, ALONE)
 
 
-def _names(steps: list[StepRun]) -> str:
-    names = [f'"{_name(step)}"' for step in steps]
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+def _strange_step(look: Look) -> Outcome | None:
+    if not look.strange:
+        return None
+    said = look.strange[0].result or look.strange[0].state or "nothing"
+    return Outcome(Result.UNKNOWN, f"{_named(look.strange)} ended as {said}, which the pipe does not know")
 
 
-def _verbs(steps: list[StepRun]) -> str:
-    results = {step.result for step in steps}
-    return (
-        {"FAILED": "failed", "ERROR": "ended in an error", "EXPIRED": "expired"}[results.pop()]
-        if len(results) == 1
-        else "failed"
-    )
+def _unfinished(look: Look) -> Outcome | None:
+    if not look.unfinished:
+        return None
+    why = f"{_named(look.unfinished)} had not finished when the time to wait was over"
+    return Outcome(Result.UNKNOWN, why, unfinished=True)
+
+
+def _nothing_ran(look: Look) -> Outcome | None:
+    if len(look.skipped) < len(look.steps):
+        return None
+    return Outcome(Result.NOTHING_RAN, "no other step of the pipeline ran")
+
+
+def _strange_pipeline(look: Look) -> Outcome | None:
+    if look.run.result:
+        return Outcome(Result.UNKNOWN, f"the pipeline ended as {look.run.result}, which the pipe does not know")
+    return None
+
+
+def _own_code_missing(look: Look) -> Outcome | None:
+    return Outcome(Result.UNKNOWN, OWN_CODE_MISSING) if look.own_code_missing else None
+
+
+def _passed(look: Look) -> Outcome:
+    return Outcome(Result.SUCCESSFUL, "Bitbucket says that every other step that ran passed")
+
+
+RULES: tuple[Rule, ...] = (
+    _passed_whole,
+    _broken_steps,
+    _broken_pipeline,
+    _stopped,
+    _alone,
+    _strange_step,
+    _unfinished,
+    _nothing_ran,
+    _strange_pipeline,
+    _own_code_missing,
+    _passed,
+)
+
+
+def _failure(look: Look, reason: str) -> Outcome:
+    steps = look.broken or tuple(step for step in look.steps if step.error)
+    error = next((step.error for step in steps if step.error), look.run.error)
+    uuid = next((step.uuid for step in steps if step.uuid), "")
+    return Outcome(Result.FAILED, reason, failed_steps=_names_of(steps), failed_step_uuid=uuid, error=error)
+
+
+def _ignored(pipelines: tuple[Pipeline, ...]) -> frozenset[str]:
+    """Names of which every step says `on-fail: ignore`: its failure leaves the pipeline green [D]."""
+    steps = [step for pipeline in pipelines for step in pipeline.steps if step.name]
+    held = {step.name for step in steps if step.on_fail != "ignore"}
+    return frozenset(step.name for step in steps) - held
+
+
+def _skipped(look: Look) -> tuple[str, ...]:
+    """Steps that a green run may leave out. Behind a failure, every step is NOT_RUN."""
+    usual = "NOT_RUN" if look.broken else ""
+    names = (step.name for step in look.skipped if step.result != usual and step.name not in look.ignored)
+    return tuple(dict.fromkeys(names))
+
+
+def _selector(look: Look) -> tuple[str, str]:
+    return look.run.selector_type, look.run.selector_pattern
+
+
+def _names_of(steps: tuple[StepRun, ...]) -> tuple[str, ...]:
+    return tuple(step.name or "an unnamed step" for step in steps)
+
+
+def _named(steps: tuple[StepRun, ...]) -> str:
+    def words() -> Iterator[str]:
+        for name in _names_of(steps[:MAX_NAMED_STEPS]):
+            yield name if name == "an unnamed step" else f'"{name}"'
+        if len(steps) > MAX_NAMED_STEPS:
+            yield f"{len(steps) - MAX_NAMED_STEPS} more"
+
+    *first, last = words()
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _bare(uuid: str) -> str:
+    """A UUID without the braces that Bitbucket puts around it, to compare it."""
+    return uuid.strip().strip("{}").lower()

@@ -1,0 +1,141 @@
+"""What the other builds under the same key say: is this success in doubt, and did a newer build pass?
+
+A success speaks for what ran in it, at its time. So it is in doubt when a newer build failed, when a step that did not
+run in it had failed when it last ran, or when another pipeline with the same key had failed when it last ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipe.bitbucket.runs import PipelineRun, StepRun
+from pipe.build import Build
+from pipe.outcome import BROKEN, PASSED
+from pipe.subject import of_pipeline
+
+MAX_STEP_LISTS = 20  # requests for the steps of one build each; what they do not settle is in doubt
+
+
+class Builds(Protocol):
+    """What is asked of Bitbucket's API; raises Unreadable."""
+
+    def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]: ...
+
+    def builds(self, branch: str = "") -> tuple[PipelineRun, ...]: ...
+
+
+@dataclass(frozen=True)
+class History:
+    """Finished builds of the same key, newest first, without the one in question."""
+
+    builds: tuple[PipelineRun, ...]
+    own: PipelineRun
+
+    @property
+    def newer(self) -> Iterator[PipelineRun]:
+        return (build for build in self.builds if _number(build) > _number(self.own))
+
+    @property
+    def newer_passed(self) -> PipelineRun | None:
+        """The newest finished build, where it is newer than this one and passed."""
+        newest = next(self.newer, None)
+        return newest if newest and newest.result in PASSED else None
+
+    def doubt(self, api: Builds, skipped: tuple[str, ...]) -> str:
+        """Why this build's success does not show that all is fixed; empty where it does. `skipped`: the names of the
+        steps that did not run."""
+        if failed := next(filter(_failed, self.newer), None):
+            return f"the newer build #{failed.number} did not pass"
+        if other := self._other_pipeline():
+            return f"{_pipeline(other)} uses the same key and did not pass when it last ran (#{other.number})"
+        step_lists = _StepLists(api)
+        try:
+            for name in skipped:
+                if failed := self._last_run_failed(name, step_lists):
+                    return f"{_step(name)} did not run, and failed when it last ran (#{failed.number})"
+        except TooManyLists:
+            return f"{_step(name)} did not run, and its last run is too many builds ago to be looked up"
+        return ""
+
+    def _other_pipeline(self) -> PipelineRun | None:
+        """One with the same key (an exact branch beside a pattern) whose last run failed."""
+        seen = {_selector(self.own)}
+        for build in self.builds:
+            if _selector(build) not in seen and (_failed(build) or build.result in PASSED):
+                seen.add(_selector(build))
+                if _failed(build):
+                    return build
+        return None
+
+    def _last_run_failed(self, name: str, step_lists: _StepLists) -> PipelineRun | None:
+        """The build in which the step failed, if no later one ran it green. Of the builds that passed, only those after
+        one in which it failed are looked into."""
+        for index, build in enumerate(self.builds):
+            if build.result in PASSED:
+                continue
+            ran = step_lists.ran(build, name)
+            if ran == "green":
+                return None
+            if ran == "failed":
+                later = (after for after in reversed(self.builds[:index]) if after.result in PASSED)
+                return None if any(step_lists.ran(after, name) == "green" for after in later) else build
+        return None
+
+
+class TooManyLists(Exception):
+    """More lists of steps would be needed than are asked for."""
+
+
+class _StepLists:
+    """The steps of builds, each build asked for once."""
+
+    def __init__(self, api: Builds) -> None:
+        self._api = api
+        self._known: dict[str, tuple[StepRun, ...]] = {}
+
+    def ran(self, build: PipelineRun, name: str) -> str:
+        """`failed`, `green`, or "" where it did not run or did not run whole. Namesakes count as one."""
+        if build.uuid not in self._known:
+            if len(self._known) == MAX_STEP_LISTS:
+                raise TooManyLists
+            self._known[build.uuid] = self._api.steps(build.uuid)
+        results = {step.result for step in self._known[build.uuid] if step.name == name}
+        if any(step.error or step.result in BROKEN for step in self._known[build.uuid] if step.name == name):
+            return "failed"
+        return "green" if results and results <= set(PASSED) else ""
+
+
+def read(api: Builds, own: PipelineRun, about: Build) -> History:
+    """The builds of the same key, by Bitbucket's list. Raises Unreadable."""
+    key = _key(own, about)
+    found = api.builds(own.ref_name if own.ref_type == "branch" and not own.pull_request else "")
+    alike = (build for build in found if build.result and build.uuid != own.uuid and _key(build, about) == key)
+    return History(tuple(sorted(alike, key=_number, reverse=True)), own)
+
+
+def _key(run: PipelineRun, about: Build) -> str:
+    selector = (run.selector_type, run.selector_pattern)
+    return of_pipeline(about.of_run(run), "", "", selector).whole_key
+
+
+def _failed(build: PipelineRun) -> bool:
+    """One that was stopped by nobody may have failed."""
+    return build.result in BROKEN or (build.result == "STOPPED" and not build.terminator)
+
+
+def _number(build: PipelineRun) -> int:
+    return build.number or 0
+
+
+def _selector(build: PipelineRun) -> tuple[str, str]:
+    return build.selector_type, build.selector_pattern
+
+
+def _pipeline(build: PipelineRun) -> str:
+    return ": ".join(filter(None, _selector(build))) or "another pipeline"
+
+
+def _step(name: str) -> str:
+    return f'"{name}"' if name else "an unnamed step"

@@ -1,0 +1,143 @@
+"""Asks Bitbucket how a pipeline went: this run's own, or the one that it is told of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pipe.bitbucket import Unreadable
+from pipe.bitbucket.runs import PipelineRun
+from pipe.build import SITE, Build
+from pipe.definition import Definition, Pipeline
+from pipe.history import Builds, read
+from pipe.outcome import Outcome, Result
+from pipe.ownership import Placed
+from pipe.pipeline_result import Look, judge, judge_told, look
+
+PAUSE = 1.0  # seconds before the second look at unfinished steps; each further pause is that much longer
+RESERVE = 2.5  # seconds of the budget that waiting leaves for what is asked after it
+
+
+class Api(Builds, Protocol):
+    """What is asked of Bitbucket's API here; raises Unreadable."""
+
+    @property
+    def time_left(self) -> float: ...
+
+    def pipeline(self, uuid: str) -> PipelineRun: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How it went, of which build, and what stands beside it."""
+
+    outcome: Outcome
+    about: Build
+    run: PipelineRun | None = None
+    newer_build: str = ""  # "#813 SUCCESSFUL https://…"
+    newer_passed: str = ""  # "#813"
+    may_be_own: bool = False  # it is about a pipeline that may be the pager's own
+    refused: bool = False  # the token was refused
+
+
+def ask_own(
+    api: Api, build: Build, definition: Definition, placed: tuple[Placed, ...], log: Callable[[str], None]
+) -> Answer:
+    """This run's own pipeline, judged by its other steps; waits for those within the budget."""
+    try:
+        run = api.pipeline(build.pipeline_uuid)
+        view = _looked_at(api, run, build, definition, placed)
+    except Unreadable as error:
+        return Answer(Outcome(Result.UNKNOWN, _why(error)), build, refused=error.refused)
+    outcome, pause = judge(view), PAUSE
+    while outcome.unfinished and api.time_left - RESERVE > 0:
+        wait = min(pause, api.time_left - RESERVE)
+        log(f"{len(view.unfinished)} of the other steps have not finished; looking again in {wait:.1f} s.")
+        time.sleep(wait)
+        pause += PAUSE
+        try:
+            view = _looked_at(api, run, build, definition, placed)
+        except Unreadable as error:
+            log(f"{_why(error)}; going by what Bitbucket said before.")
+            break
+        outcome = judge(view)
+    return _with_history(Answer(outcome, build, run), api)
+
+
+def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition) -> Answer:
+    """The pipeline that this run is told of. Where Bitbucket does not answer, its ref is not known."""
+    unknown = build.told_of(None)
+    try:
+        run = api.pipeline(build.told.uuid)
+    except Unreadable as error:
+        reason = f"{told.reason}; {_why(error)}"
+        may_be_own = _may_be_own(None, build.told.selector, build, definition)
+        return Answer(replace(told, reason=reason), unknown, may_be_own=may_be_own, refused=error.refused)
+    run = replace(
+        run,
+        selector_type=run.selector_type or build.told.selector_type,
+        selector_pattern=run.selector_pattern or build.told.selector_pattern,
+    )
+    about, selector = build.told_of(run), (run.selector_type, run.selector_pattern)
+    outcome, refused = replace(told, selector=selector), False
+    try:
+        view = look(run, api.steps(run.uuid or build.told.uuid), "", _pipelines(definition, about, selector))
+        outcome = judge_told(told, view)
+    except Unreadable as error:
+        outcome, refused = replace(outcome, doubt=_why(error), error=run.error), error.refused
+    may_be_own = _may_be_own(api, selector, build, definition)
+    return _with_history(Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api)
+
+
+def _looked_at(api: Api, run: PipelineRun, build: Build, definition: Definition, placed: tuple[Placed, ...]) -> Look:
+    pipelines = _pipelines(definition, build, (run.selector_type, run.selector_pattern))
+    missing = any(one.item.place == "after-script" and not one.step.final for one in placed)
+    return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, own_code_missing=missing)
+
+
+def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) -> tuple[Pipeline, ...]:
+    own = definition.selected(selector)
+    return (own,) if own else definition.possible(build)
+
+
+def _with_history(answer: Answer, api: Api) -> Answer:
+    """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one."""
+    outcome, run = answer.outcome, answer.run
+    if not run or outcome.result not in (Result.SUCCESSFUL, Result.FAILED):
+        return answer
+    try:
+        history = read(api, run, answer.about)
+        newer = next(history.newer, None)
+        doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
+    except Unreadable as error:
+        unseen = f"the other builds could not be seen: {_why(error)}"
+        return replace(answer, outcome=replace(outcome, doubt=outcome.doubt or unseen), refused=error.refused)
+    passed = history.newer_passed
+    link = f"{SITE}/{answer.about.repository}/pipelines/results/{newer.number}" if newer else ""
+    return replace(
+        answer,
+        outcome=replace(outcome, doubt=outcome.doubt or doubt),
+        newer_build=f"#{newer.number} {newer.result} {link}" if newer else "",
+        newer_passed=f"#{passed.number}" if passed else "",
+    )
+
+
+def _may_be_own(api: Api | None, selector: tuple[str, str], build: Build, definition: Definition) -> bool:
+    """Whether the pipeline that ended is, or may be, one that this pager runs in: then a failure of its own must not
+    start it again for ever."""
+    kind, pattern = selector
+    if kind and kind != "custom":
+        return False
+    if definition.is_read and pattern:
+        return pattern in definition.pagers()
+    try:
+        own = api.pipeline(build.pipeline_uuid) if api and pattern else None
+    except Unreadable:
+        own = None
+    return not own or not own.selector_type or (own.selector_type, own.selector_pattern) == selector
+
+
+def _why(error: Unreadable) -> str:
+    return f"{error.reason}. {error.advice}".rstrip(". ")

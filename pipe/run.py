@@ -1,0 +1,184 @@
+"""The story of one run, top to bottom: read, decide, gather, and make what is to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pipe import event, ownership, subject
+from pipe.build import Build
+from pipe.decision import Case, Decision, decide
+from pipe.definition import Definition
+from pipe.event import Event, Story
+from pipe.evidence import Evidence
+from pipe.filters import kept_out
+from pipe.inquiry import Answer, Api, ask_about_told, ask_own
+from pipe.outcome import Outcome, Result, by_variables, without_any_sign
+from pipe.ownership import Placed
+from pipe.particulars import Source, gather
+from pipe.settings import Settings
+from pipe.subject import Subject
+
+MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
+GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
+GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
+MAP_THE_TRIGGER = f"In a pipeline that is told of another one, map {'BITBUCKET_TRIGGER_PIPELINE_STATUS'} and _UUID."
+
+
+class Bitbucket(Api, Source, Protocol):
+    """Bitbucket's API, as far as it is asked; raises Unreadable."""
+
+
+class Connect(Protocol):
+    def __call__(self, seconds: float = ..., /) -> Bitbucket: ...
+
+
+class Log(Protocol):
+    def info(self, message: str) -> None: ...
+
+    def warning(self, message: str) -> None: ...
+
+    def debug(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was decided, and the events that it takes: the alert's first; the failure of the others only warns."""
+
+    decision: Decision
+    events: tuple[Event, ...] = ()
+    told: bool = False  # of another pipeline
+    may_be_own: bool = False  # which may be the pager's own
+    token_refused: bool = False
+
+
+def plan(settings: Settings, build: Build, definition: Definition, connect: Connect, log: Log) -> Plan:
+    """Decide by the variables, `bitbucket-pipelines.yml` and, with a token, Bitbucket's API."""
+    placed = ownership.placed(definition, build, settings.alert_name, settings.dedup_key)
+    outcome = by_variables(settings, build, placed)
+    told = bool(outcome and outcome.told and not outcome.of_step)
+    if not told and (why := kept_out(settings, build)):
+        return _kept_out(why, outcome)
+    answer = _answer(settings, build, definition, placed, outcome, connect, log)
+    if told and (why := kept_out(settings, answer.about)):
+        return _kept_out(why, answer.outcome)
+    case = _case(settings, build, definition, placed, answer)
+    decision = decide(settings, case)
+    log.debug(f"{definition.unread or definition}; {answer}; {case.owner}")
+    if definition.unread:
+        log.warning(f"{definition.unread}: which other steps use the same key was not seen.")
+    found = Evidence()
+    if decision.action or decision.change_too:
+        found = gather(settings, build, answer, connect)
+        for warning in found.warnings:
+            log.warning(warning)
+    story = Story(
+        answer.about,
+        answer.outcome,
+        case.subject,
+        datetime.now(UTC).isoformat(timespec="milliseconds"),
+        found,
+        _step_name(definition, placed) if answer.outcome.of_step else "",
+        answer.newer_build,
+        answer.newer_passed,
+        (*settings.problems, *settings.notices, *found.warnings),
+        _ways_to_tell(placed, told=told),
+    )
+    return Plan(decision, _events(settings, story, decision), told, answer.may_be_own, answer.refused)
+
+
+def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
+    """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
+    outcome = by_variables(settings, build, ()) or Outcome(Result.UNKNOWN, why)
+    told = outcome.told and not outcome.of_step
+    about = build.told_of(None) if told else build
+    unread = Definition(unread=why)
+    case = replace(_case(settings, build, unread, (), Answer(outcome, about)), owner=ownership.Ownership(why))
+    decision = decide(settings, case)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    warnings = (*settings.problems, *settings.notices, f"{why}.")
+    story = Story(about, outcome, case.subject, now, Evidence(), warnings=warnings)
+    return Plan(decision, _events(settings, story, decision), told)
+
+
+def _answer(
+    settings: Settings,
+    build: Build,
+    definition: Definition,
+    placed: tuple[Placed, ...],
+    outcome: Outcome | None,
+    connect: Connect,
+    log: Log,
+) -> Answer:
+    ask = settings.has_token and settings.event_action == "auto"
+    if outcome and outcome.told and not outcome.of_step:
+        if ask:
+            return ask_about_told(connect(), outcome, build, definition)
+        return Answer(outcome, build.told_of(None), may_be_own=True)
+    if outcome:
+        return Answer(outcome, build)
+    if ask:
+        return ask_own(connect(), build, definition, placed, log.info)
+    return Answer(replace(without_any_sign(settings), of_step=settings.event_action != "auto"), build)
+
+
+def _case(settings: Settings, build: Build, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:
+    outcome, about = answer.outcome, answer.about
+    what: Subject
+    if outcome.of_step:
+        what = subject.of_step(build, settings.alert_name, settings.dedup_key)
+        owner = ownership.of_step(definition, build, what)
+        may_be_skipped = any(one.step.may_be_skipped for one in placed)
+    else:
+        selector = outcome.selector if outcome.selector[0] or not outcome.told else build.told.selector
+        what = subject.of_pipeline(about, settings.alert_name, settings.dedup_key, selector)
+        owner = ownership.of_pipeline(definition, about, what, selector_known=bool(selector[0]))
+        may_be_skipped = _may_be_skipped(definition, selector, outcome)
+    return Case(
+        outcome, what, owner, about.place, build.environment if outcome.of_step else "", build.in_ci, may_be_skipped,
+        answer.may_be_own,
+    )  # fmt: skip
+
+
+def _may_be_skipped(definition: Definition, selector: tuple[str, str], outcome: Outcome) -> bool:
+    """Whether a later run of the pipeline may be green without the steps that failed."""
+    own = definition.selected(selector)
+    if not own or own.imported:
+        return bool(outcome.failed_steps)
+    failed = outcome.failed_steps
+    return any(step.may_be_skipped for step in own.steps if not failed or step.name in failed)
+
+
+def _kept_out(why: str, outcome: Outcome | None) -> Plan:
+    line = f"Sending nothing: {why}."
+    failed = bool(outcome and outcome.result is Result.FAILED)
+    return Plan(Decision(line, warning=f"{line} But it failed: {outcome.reason}." if outcome and failed else ""))
+
+
+def _events(settings: Settings, story: Story, decision: Decision) -> tuple[Event, ...]:
+    found = []
+    if decision.action and decision.action != "change":
+        found.append(event.alert(settings, story, decision))
+    if decision.closes_unknown:
+        found.append(event.alert(settings, story, Decision("", "resolve", result_unknown=True)))
+    if decision.action == "change" or decision.change_too:
+        found.append(event.change(settings, story))
+    return tuple(found)
+
+
+def _step_name(definition: Definition, placed: tuple[Placed, ...]) -> str:
+    """The running step's name, where the file leaves no doubt which it is."""
+    names = {one.step.name for one in placed}
+    return names.pop() if definition.is_read and len(names) == 1 else ""
+
+
+def _ways_to_tell(placed: tuple[Placed, ...], *, told: bool) -> tuple[str, ...]:
+    """What to write, for the place where this run stands; for every place where that is not known."""
+    if told:
+        return (MAP_THE_TRIGGER,)
+    if placed and all(one.item.place == "after-script" and not one.step.final for one in placed):
+        return (MAP_THE_EXIT_CODE,)
+    if placed and all(one.step.final for one in placed):
+        return GIVE_A_TOKEN, GIVE_A_STATUS
+    return MAP_THE_EXIT_CODE, GIVE_A_TOKEN, GIVE_A_STATUS, MAP_THE_TRIGGER
