@@ -131,6 +131,11 @@ class Build:
         return self.repository.partition("/")[2]
 
     @property
+    def deployment(self) -> str:
+        """The environment that a step's alert is about; in a pull request it is about that."""
+        return "" if self.is_pull_request else self.environment
+
+    @property
     def label(self) -> str:
         """`#812`; empty where nothing numbers the build."""
         return f"#{self.number}" if self.number else ""

@@ -80,8 +80,12 @@ class Definition:
         return not (self.unread or self.absent)
 
     def possible(self, build: Build) -> tuple[Pipeline, ...]:
-        """The pipelines that could be the running one, or open an alert about the same place."""
-        return tuple(pipeline for pipeline in self.pipelines if build.environment or pipeline.fits(build))
+        """The pipelines that can be the running one."""
+        return tuple(pipeline for pipeline in self.pipelines if pipeline.fits(build))
+
+    def about_the_same(self, build: Build) -> tuple[Pipeline, ...]:
+        """The pipelines in which a step's alert can be about the same place: any can deploy to an environment."""
+        return self.pipelines if build.deployment else self.possible(build)
 
     def selected(self, selector: tuple[str, str]) -> Pipeline | None:
         """The pipeline that Bitbucket's API names by type and pattern, where the file shows it."""

@@ -127,10 +127,11 @@ def _doubt(definition: Definition, subject: Subject) -> Ownership | None:
 
 def _openers(definition: Definition, build: Build, subject: Subject) -> Iterator[Placed]:
     """Every item that could have this run's key. One with a DEDUP_KEY that names no ref could have it anywhere."""
-    possible = {id(pipeline) for pipeline in definition.possible(build)}
-    environment = build.environment if subject.is_step else ""
+    alike = definition.about_the_same(build) if subject.is_step else definition.possible(build)
+    possible = {id(pipeline) for pipeline in alike}
+    anywhere = not subject.is_step or build.is_pull_request
     for one in _items(definition, definition.pipelines):
-        here = id(one.pipeline) in possible and (not subject.is_step or _in_environment(one.step, environment))
+        here = id(one.pipeline) in possible and (anywhere or _in_environment(one.step, build.deployment))
         if (here or (subject.given_key and not _names_ref(one.item))) and _can_have(one.item, subject):
             yield one
 
@@ -165,8 +166,8 @@ def _bound(one: Placed, build: Build) -> bool:
     """Whether only builds of this place can have this item's DEDUP_KEY."""
     if not one.item.dedup_key or _names_ref(one.item):
         return True
-    if build.environment:
-        return all(_same(environment, build.environment) for environment in one.step.environments)
+    if build.deployment:
+        return all(_same(environment, build.deployment) for environment in one.step.environments)
     return one.pipeline.section == "branches" and one.pipeline.pattern == build.branch and not build.is_pull_request
 
 
@@ -175,7 +176,7 @@ def _names_ref(item: Item) -> bool:
 
 
 def _imports(definition: Definition, build: Build) -> bool:
-    return any(pipeline.imported for pipeline in definition.possible(build))
+    return any(pipeline.imported for pipeline in definition.about_the_same(build))
 
 
 def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Placed]:

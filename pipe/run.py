@@ -136,7 +136,7 @@ def _case(settings: Settings, build: Build, definition: Definition, placed: tupl
         owner = ownership.of_pipeline(definition, about, what, selector_known=bool(selector[0]))
         may_be_skipped = _may_be_skipped(definition, selector, outcome)
     return Case(
-        outcome, what, owner, about.place, build.environment if outcome.of_step else "", build.in_ci, may_be_skipped,
+        outcome, what, owner, build.environment if outcome.of_step else "", build.in_ci, may_be_skipped,
         answer.may_be_own,
     )  # fmt: skip
 

@@ -176,7 +176,8 @@ class Settings:
                 "INTEGRATION_KEY: it is missing; define the repository variable PAGERDUTY_INTEGRATION_KEY (secured) "
                 'with the integration key of the service\'s "Events API v2" integration, and map it.'
             )
-        mask = Mask(values["integration_key"], tuple(_secrets(environ, values)), email=values["atlassian_account_email"])
+        email = values["atlassian_account_email"]
+        mask = Mask(values["integration_key"], tuple(_secrets(environ, values)), email)
         notices = [*_notices(environ), *_add_bitbuckets_own_exit_code(environ, values)]
         for name in SHOWN:  # before anything is cut, so that no part of a secret stays
             values[name] = mask.all(values[name])

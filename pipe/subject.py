@@ -76,7 +76,7 @@ class Subject:
 
 
 def of_step(build: Build, alert_name: str, dedup_key: str) -> Subject:
-    where, value = (f"deployment/{build.environment}", build.environment) if build.environment else _where(build)
+    where, value = (f"deployment/{build.deployment}", build.deployment) if build.deployment else _where(build)
     what = f"{STEP}/{alert_name}" if alert_name else STEP
     return Subject(build.repository, where, value, what, given_key=dedup_key)
 

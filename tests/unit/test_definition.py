@@ -1,112 +1,19 @@
-"""Who owns the key: what `bitbucket-pipelines.yml` shows, and what follows for a success."""
+"""What `bitbucket-pipelines.yml` shows, and how it is read from a clone."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipe import definition_file, ownership
+from pipe import definition_file
 from pipe.build import Build
-from pipe.definition_file import parse, read
-from pipe.variables import Settings
-
-MAIN = Build(repository="acme/shop", branch="main")
-PIPE = "{pipe: acme/pagerduty-events:1.0.0, variables: {INTEGRATION_KEY: $K%s}}"
-
-
-def pager(name: str = "", action: str = "", key: str = "") -> str:
-    more = f", ALERT_NAME: {name}" if name else ""
-    more += f", EVENT_ACTION: {action}" if action else ""
-    more += f", DEDUP_KEY: {key}" if key else ""
-    return PIPE % more
-
-
-def step(
-    name: str = "test", alert: str = "", kind: str = "step", where: str = "after-script", more: str = "", **pager_more
-) -> str:
-    return f"{{{kind}: {{name: {name}, script: [make], {where}: [{pager(alert, **pager_more)}]{more}}}}}"
-
-
-PLAIN = "{step: {name: plain, script: [make]}}"
-DEFAULT = "pipelines: {default: [%s]}"
-BOTH = "pipelines: {branches: {main: [%s]}, custom: {nightly: [%s]}}"
-
-UNNAMED = Settings()
-NAMED = Settings(alert_name="unit tests")
-
-
-def owns(text: str, settings: Settings = UNNAMED, build: Build = MAIN) -> bool:
-    return ownership.of_step(parse(text.encode()), build, settings).owns
-
-
-def pipeline_owns(text: str, settings: Settings = UNNAMED, build: Build = MAIN) -> bool:
-    return ownership.of_pipeline(parse(text.encode()), build, settings).owns
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (DEFAULT % step(), True),
-        (DEFAULT % f"{step()}, {PLAIN}", True),
-        (DEFAULT % f"{step()}, {step('lint')}", False),
-        (DEFAULT % f"{step()}, {step('lint', 'lint')}", True),
-        (DEFAULT % f"{step()}, {step('lint', '$NAME')}", False),
-        (DEFAULT % f"{step()}, {step('lint', '`date`')}", False),
-        (DEFAULT % f"{step()}, {step(kind='final', where='script')}", False),
-        (DEFAULT % step(kind="final"), False),
-        (DEFAULT % f"{step()}, {step('done', where='script', action='resolve')}", True),
-        (DEFAULT % f"{step()}, {step('done', where='script', action='change')}", True),
-        (DEFAULT % f"{step()}, {step('done', where='script', action='trigger')}", False),
-        (DEFAULT % f"{step()}, {step('done', where='script', action='$ACTION')}", False),
-        (DEFAULT % PLAIN, False),
-        (DEFAULT % f"{{parallel: [{step()}, {step('lint')}]}}", False),
-        (DEFAULT % f"{{parallel: {{fail-fast: true, steps: [{step()}, {PLAIN}]}}}}", True),
-        (DEFAULT % f"{{stage: {{name: s, steps: [{step()}, {step('lint')}]}}}}", False),
-        (DEFAULT % f"{{future-group: {{members: [{step()}, {step('lint')}]}}}}", False),
-        (DEFAULT % f"{step()}, {step('deploy', more=', deployment: test')}", True),
-        (BOTH % (step(), step()), False),
-        (BOTH % (step(), step("nightly", "nightly")), True),
-        (BOTH % (step(), PLAIN), True),
-        ("pipelines: {branches: {main: [%s], '**': [%s]}}" % (step(), step()), True),
-        ("pipelines: {branches: {'ma*': [%s], '**': [%s]}}" % (step(), step()), False),
-        ("pipelines: {branches: {'ma*': [%s], 'dev/*': [%s]}}" % (step(), step()), True),
-        ("pipelines: {branches: {'{main,dev}': [%s]}, default: [%s]}" % (step(), step()), True),
-        ("pipelines: {default: [%s], branches: {dev: [%s]}}" % (step(), step()), True),
-        ("pipelines: {default: [%s], tags: {'*': [%s]}, pull-requests: {'**': [%s]}}" % (step(), step(), step()), True),
-        ("pipelines: {default: [%s], custom: {nightly: {import: 'a:b:c'}}}" % step(), False),
-        ("pipelines: {default: [%s], tags: {'*': {import: 'a:b:c'}}}" % step(), True),
-        ("pipelines: {default: {import: 'a:b:c'}}", False),
-        ("pipelines: [", False),
-        ("nothing: here", False),
-        ("", False),
-    ],
-)
-def test_an_unnamed_alert_is_owned_only_where_the_file_shows_exactly_one_holder(text, expected):
-    assert owns(text) is expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (DEFAULT % step(alert="unit tests"), True),
-        (DEFAULT % f"{step(alert='unit tests')}, {step('lint', 'lint')}, {step('x')}", True),
-        (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'unit tests')}", False),
-        (DEFAULT % f"{step(alert='unit tests')}, {step('more', '$NAME')}", False),
-        (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'Unit tests')}", True),
-        (BOTH % (step(alert="unit tests"), step(alert="unit tests")), True),
-        (BOTH % (step(alert="unit tests"), f"{step(alert='unit tests')}, {step('x', 'unit tests')}"), False),
-        (BOTH % (step(alert="unit tests"), step(kind="final", alert="unit tests")), False),
-        ("pipelines: {default: {import: 'a:b:c'}}", True),
-        ("pipelines: [", True),
-        (DEFAULT % PLAIN, True),
-    ],
-)
-def test_a_named_alert_is_owned_unless_one_pipeline_has_two_holders(text, expected):
-    assert owns(text, NAMED) is expected
-
+from pipe.definition import of_json
+from pipe.lib import wall
+from tests.unit.files import DEFAULT, DEPLOY, MAIN, PLAIN, PR, TAG, of_step, pager, read, step
 
 ANCHOR = """
 definitions:
@@ -124,11 +31,14 @@ pipelines:
 """
 
 
-def test_steps_that_share_an_anchor_are_holders_each():
-    held = ownership.of_step(parse(ANCHOR.encode()), MAIN, NAMED)
-    assert not held.owns
-    assert '"a" in default, "b" in default' in held.why_not
-    assert "ALERT_NAME" in held.why_not
+def items(text: str) -> list[str]:
+    """The names of all of this pipe's items."""
+    return [item.alert_name for p in read(text).pipelines for s in p.steps for item in s.items]
+
+
+def test_steps_that_share_an_anchor_are_steps_each():
+    held = of_step(ANCHOR, "unit tests")
+    assert held.why_not == "a and b use the same key"
 
 
 def test_a_merged_mapping_is_read_like_the_mapping_it_stands_for():
@@ -136,217 +46,181 @@ def test_a_merged_mapping_is_read_like_the_mapping_it_stands_for():
 definitions: {v: &v {INTEGRATION_KEY: $K, ALERT_NAME: one}}
 pipelines:
   default:
-    - step: {script: [a], after-script: [{pipe: 'docker://x/y:1', variables: {<<: *v, ALERT_NAME: two}}]}
-    - step: {script: [a], after-script: [{pipe: 'docker://x/y:1', variables: {<<: *v}}]}
+    - step: {script: [a], after-script: [{pipe: 'docker://x/p:1', variables: {<<: *v, ALERT_NAME: two}}]}
+    - step: {script: [a], after-script: [{pipe: 'docker://x/p:1', variables: {<<: *v}}]}
 """
-    steps = parse(merged.encode()).pipelines[0].steps
-    assert [step.alerts[0].name for step in steps] == ["two", "one"]
-
-
-DEPLOY = Build(repository="acme/shop", branch="main", environment="production")
+    assert items(merged) == ["two", "one"]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("references", "found"),
     [
-        (DEFAULT % step(more=", deployment: production"), True),
-        (DEFAULT % f"{step(more=', deployment: Production')}, {step()}, {step(more=', deployment: test')}", True),
-        (BOTH % (step(more=", deployment: production"), step(more=", deployment: production")), True),
-        (DEFAULT % f"{{stage: {{deployment: production, steps: [{step()}, {step('b')}]}}}}", False),
-        (DEFAULT % f"{{stage: {{deployment: production, steps: [{step()}, {PLAIN}]}}}}", True),
-        (DEFAULT % f"{step(more=', deployment: production')}, {step('b', more=', deployment: $ENVIRONMENT')}", False),
-        ("pipelines: [", True),
+        (("acme/oncall:1.2.3", "acme/oncall:1.2.3"), 2),
+        (("acme/oncall:1.2.3", "acme/oncall:2"), 2),
+        (("docker://registry.example:5000/oncall:1", "docker://registry.example:5000/oncall@sha256:abc"), 2),
+        (("docker://registry.example:5000/oncall:1", "docker://registry.example:5000/other:1"), 1),
+        (("acme/oncall:1", "atlassian/slack-notify:2"), 1),
     ],
 )
-def test_a_deployment_alert_is_owned_unless_one_pipeline_has_two_holders(text, expected):
-    assert owns(text, UNNAMED, DEPLOY) is expected
+def test_every_item_with_the_reference_of_one_that_has_the_key_is_this_pipe(references, found):
+    with_key, without = references
+    text = "pipelines: {default: [{step: {script: [a], after-script: [{pipe: '%s', variables: {INTEGRATION_KEY: $K}}]}}, {step: {script: [a], after-script: [{pipe: '%s'}]}}]}"
+    assert len(items(text % (with_key, without))) == found
 
 
-def test_environment_names_are_compared_in_their_url_friendly_form():
-    text = DEFAULT % f"{step(more=', deployment: Prod EU')}, {step('b', more=', deployment: prod-eu')}"
-    assert not owns(text, UNNAMED, Build(repository="acme/shop", environment="prod-eu"))
+def test_a_reference_with_pagerduty_in_it_needs_no_variables():
+    assert len(items("pipelines: {default: [{step: {script: [a], after-script: [{pipe: 'acme/PagerDuty-alert:1'}]}}]}")) == 1
 
 
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (Build(branch="fix", pull_request="42", destination="main"), ["pull-requests: fix", "custom: nightly"]),
-        (Build(branch="x", pull_request="42", destination="main"), ["pull-requests: **", "custom: nightly"]),
-        (Build(tag="v1"), ["tags: v*", "tags: release-*", "custom: nightly"]),
-        (MAIN, ["branches: main", "custom: nightly"]),
-        (Build(branch="other"), ["default", "custom: nightly"]),
-        (Build(), ["custom: nightly"]),
-        (DEPLOY, ["default", "branches: main", "tags: v*", "tags: release-*", "pull-requests: **", "pull-requests: fix", "custom: nightly"]),
+        (PR, ["pull-requests: fix", "pull-requests: **", "custom: nightly", "scheduled: x"]),
+        (TAG, ["tags: v*", "tags: release-*", "custom: nightly", "scheduled: x"]),
+        (MAIN, ["default", "branches: main", "branches: {main,dev}", "custom: nightly", "scheduled: x"]),
+        (Build(branch="other"), ["default", "custom: nightly", "scheduled: x"]),
+        (Build(), ["custom: nightly", "scheduled: x"]),
+        (DEPLOY, ["default", "branches: main", "branches: {main,dev}", "custom: nightly", "scheduled: x"]),
     ],
-)  # fmt: skip
-def test_the_pipelines_that_could_open_a_key(build, expected):
+)
+def test_the_pipelines_that_can_be_the_running_one(build, expected):
     text = """
 pipelines:
   default: [{step: {script: [a]}}]
-  branches: {main: [{step: {script: [a]}}]}
+  branches: {main: [{step: {script: [a]}}], '{main,dev}': [{step: {script: [a]}}]}
   tags: {v*: [{step: {script: [a]}}], release-*: [{step: {script: [a]}}]}
   pull-requests: {'**': [{step: {script: [a]}}], fix: [{step: {script: [a]}}]}
   custom: {nightly: [{variables: [{name: X}]}, {step: {script: [a]}}]}
+  scheduled: {x: [{step: {script: [a]}}]}
 """
-    found = parse(text.encode()).possible(build)
-    assert sorted(pipeline.label for pipeline in found) == sorted(expected)
+    found = read(text)
+    assert sorted(pipeline.label for pipeline in found.possible(build)) == sorted(expected)
+    assert len(found.about_the_same(build)) == (9 if build is DEPLOY else len(expected))
+
+
+def test_an_unreadable_pattern_could_match_anything():
+    assert read("pipelines: {branches: {'{main': [%s]}}" % PLAIN).possible(MAIN)
+
+
+def test_what_bitbucket_names_by_selector_is_found():
+    found = read("pipelines: {default: [%s], branches: {main: [%s]}, pull-requests: {'**': [%s]}, custom: {nightly: [%s]}}" % ((PLAIN,) * 4))
+    assert found.selected(("default", "")).section == "default"
+    assert found.selected(("default", "anything")).section == "default"
+    assert found.selected(("branches", "main")).pattern == "main"
+    assert found.selected(("pullrequests", "**")).section == "pull-requests"
+    assert found.selected(("custom", "other")) is None
+
+
+def test_pagers_are_told_custom_pipelines_with_this_pipe_in_a_script():
+    text = """
+triggers:
+  pipeline-completed:
+    - {condition: a, pipelines: [pager, deploy, other]}
+  repository-push: [{condition: b, pipelines: [pushed]}]
+pipelines: {custom: {pager: [%s], deploy: [%s], other: [%s], pushed: [%s]}}
+""" % (step(where="script"), step(), PLAIN, step(where="script"))
+    found = read(text)
+    assert found.told == ("pager", "deploy", "other")
+    assert found.triggered == ("pager", "deploy", "other", "pushed")
+    assert found.pagers() == ("pager",)
+
+
+@pytest.mark.parametrize("triggers", ["1", "[a]", "{pipeline-completed: 1}", "{pipeline-completed: [1, {pipelines: 2}, {pipelines: [[3]]}]}"])
+def test_triggers_that_are_not_understood_name_nothing(triggers):
+    assert read("triggers: %s\npipelines: {default: [%s]}" % (triggers, PLAIN)).triggered == ()
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "skipped"),
     [
-        (DEFAULT % f"{step()}, {step('b')}, {step(kind='final', where='script')}", True),
-        (BOTH % (step(kind="final", where="script"), step()), False),
-        (BOTH % (step(kind="final", where="script"), step("n", "nightly")), True),
-        (BOTH % (step(kind="final", where="script"), PLAIN), True),
-        ("pipelines: [", True),
-        (DEFAULT % PLAIN, True),
+        (step(), False),
+        (step(more=", trigger: manual"), True),
+        (step(more=", condition: {changesets: {includePaths: [a]}}"), True),
+        ("{stage: {trigger: manual, steps: [%s]}}" % step(), True),
+        ("{stage: {condition: {changesets: {includePaths: [a]}}, steps: [%s]}}" % step(), True),
     ],
 )
-def test_a_pipeline_s_result_owns_the_key_unless_another_pipeline_holds_it_too(text, expected):
-    assert pipeline_owns(text) is expected
-
-
-def test_a_pipeline_that_bitbucket_names_is_told_from_the_others():
-    text = parse((BOTH % (PLAIN, step())).encode())
-    assert ownership.of_pipeline(text, MAIN, UNNAMED, ("custom", "nightly")).owns
-    assert not ownership.of_pipeline(text, MAIN, UNNAMED, ("branches", "main")).owns
+def test_a_step_with_a_condition_or_at_a_gate_may_be_skipped(text, skipped):
+    assert read(DEFAULT % text).pipelines[0].steps[0].may_be_skipped is skipped
 
 
 @pytest.mark.parametrize(
-    ("other", "expected"),
+    ("text", "on_fail"),
     [
-        (step("b", "lint", key="shop"), False),
-        (step("b", "lint"), True),
-        (step("b", "unit tests"), True),
-        (step("b", key="$K"), False),
+        (step(more=", on-fail: {strategy: ignore}"), "ignore"),
+        ("{stage: {on-fail: {strategy: ignore}, steps: [%s]}}" % step(), "ignore"),
+        ("{stage: {on-fail: {strategy: ignore}, steps: [%s]}}" % step(more=", on-fail: {strategy: retry}"), "retry"),
+        (step(), ""),
     ],
 )
-def test_a_dedup_key_is_shared_by_the_steps_that_say_the_same(other, expected):
-    text = "pipelines: {branches: {main: [%s, %s]}}" % (step(alert="unit tests", key="shop"), other)
-    assert owns(text, Settings(alert_name="unit tests", dedup_key="shop")) is expected
+def test_a_failure_strategy_of_a_group_holds_for_its_steps(text, on_fail):
+    assert read(DEFAULT % text).pipelines[0].steps[0].on_fail == on_fail
+
+
+def test_each_parallel_group_has_a_number():
+    text = DEFAULT % f"{step()}, {{parallel: [{step()}, {step()}]}}, {{parallel: {{steps: [{step()}]}}}}"
+    groups = [s.group for s in read(text).pipelines[0].steps]
+    assert groups[0] == 0
+    assert groups[1] == groups[2] != groups[3] > 0
 
 
 @pytest.mark.parametrize(
-    ("pipelines", "key", "expected"),
+    "text",
     [
-        ("branches: {main: [%s]}", "shop", True),
-        ("branches: {'**': [%s]}", "shop", False),
-        ("default: [%s]", "shop", False),
-        ("custom: {nightly: [%s]}", "shop", False),
-        ("branches: {'**': [%s]}", "shop/$BITBUCKET_BRANCH", True),
-        ("default: [%s]", "", True),
+        ANCHOR.encode() + b"# caf\xe9\n", ANCHOR.encode() + b"x: !foo bar\n", ANCHOR.encode() + b"y: !!int ''\n",
+        ANCHOR.encode() + b"---\nz: [", b"\xef\xbb\xbf" + ANCHOR.encode(), ANCHOR.replace("\n", "\r\n").encode(),
     ],
-)
-def test_a_dedup_key_that_is_the_same_on_every_ref_is_not_resolved_by_one(pipelines, key, expected):
-    assert owns("pipelines: {%s}" % pipelines % step(key=key), Settings(dedup_key="shop")) is expected
-
-
-@pytest.mark.parametrize("run", [Settings(), Settings(dedup_key="bitbucket:acme/shop:branch/main")])
-def test_a_dedup_key_that_spells_a_derived_one_is_the_same_key(run):
-    text = "pipelines: {branches: {main: [%s, %s]}}" % (step(), step("b", key="bitbucket:acme/shop:branch/main"))
-    assert not owns(text, run)
-
-
-@pytest.mark.parametrize("name", ["yes", "1.10", "0x1f", "No"])
-def test_a_name_that_yaml_may_change_could_be_any_name(name):
-    assert not owns(DEFAULT % f"{step(alert='unit tests')}, {step('b', name)}", NAMED)
-
-
-@pytest.mark.parametrize("name", ["~", "null"])
-def test_a_null_is_no_name(name):
-    assert not owns(DEFAULT % f"{step()}, {step('b', name)}")
-
-
-def test_an_environment_that_is_no_deployment_may_or_may_not_change_the_key():
-    text = DEFAULT % f"{step()}, {step('b', more=', environment: test')}"
-    assert not owns(text)
-    assert owns(text, UNNAMED, Build(repository="acme/shop", branch="main", environment="test"))
-
-
-def test_a_section_to_come_could_open_any_key():
-    assert not owns("pipelines: {default: [%s], scheduled: {nightly: [%s]}}" % (step(), step()))
-
-
-def test_an_environment_s_name_beyond_ascii_could_be_any():
-    stage = f"{{stage: {{deployment: Prodüktion, steps: [{step()}, {step('b')}]}}}}"
-    assert not owns(DEFAULT % stage, UNNAMED, Build(repository="acme/shop", environment="produktion"))
-
-
-@pytest.mark.parametrize("settings", [UNNAMED, NAMED])
-def test_a_child_pipeline_that_one_parent_runs_twice_is_two_holders(settings):
-    child = "{step: {type: pipeline, custom: tests}}"
-    once = "pipelines: {default: [%s], custom: {tests: [%s]}}" % (child, step(alert=settings.alert_name))
-    twice = "pipelines: {default: [{parallel: [%s, %s]}], custom: {tests: [%s]}}" % (child, child, step(alert=settings.alert_name))
-    assert owns(once, settings)
-    assert not owns(twice, settings)
-
-
-def test_another_name_for_the_pipe_does_not_hide_its_steps():
-    renamed = ANCHOR.replace("acme/pagerduty-events:1.0.0", "acme/on-call:1.0.0").replace("INTEGRATION_KEY: $K, ", "")
-    assert not owns(renamed, NAMED)
-
-
-@pytest.mark.parametrize("text", [ANCHOR.encode() + b"# caf\xe9\n", ANCHOR.encode() + b"x: !foo bar\n", ANCHOR.encode() + b"y: !!int ''\n",
-                                  ANCHOR.encode() + b"---\nz: [", b"\xef\xbb\xbf" + ANCHOR.encode(), ANCHOR.replace("\n", "\r\n").encode()])  # fmt: skip
+)  # fmt: skip
 def test_what_bitbucket_reads_is_read_whatever_else_stands_in_the_file(text):
-    assert not ownership.of_step(parse(text), MAIN, NAMED).owns
-
-
-def test_an_imported_pipeline_may_be_our_own():
-    text = "pipelines: {default: {import: 'a:b:c'}, custom: {nightly: [%s]}}" % step()
-    assert not pipeline_owns(text)
-    assert pipeline_owns("pipelines: {default: [%s], custom: {x: {import: 'a:b:c'}}}" % step(kind="final", where="script"))
-
-
-def test_a_resolver_in_another_pipeline_is_none():
-    text = BOTH % (f"{step()}, {step('b')}", step("n", where="script", action="resolve"))
-    assert not ownership.of_step(parse(text.encode()), MAIN, UNNAMED).resolver
-
-
-def test_thousands_of_steps_by_aliases_are_refused_quickly():
-    lines = ["s: &s [%s]" % step(), "t: &t [%s]" % ", ".join(["*s"] * 100), "u: &u [%s]" % ", ".join(["*t"] * 100)]
-    assert "more than" in parse("\n".join([*lines, "pipelines: {default: *u}"]).encode()).unread
-
-
-def test_one_dedup_key_under_two_names_is_not_the_same_check_in_another_pipeline():
-    text = BOTH % (step(alert="unit tests", key="shop"), step(alert="lint", key="shop"))
-    assert not owns(text, Settings(alert_name="unit tests", dedup_key="shop"))
-
-
-def test_a_failure_strategy_of_a_group_holds_for_its_steps():
-    text = DEFAULT % f"{{stage: {{on-fail: {{strategy: ignore}}, steps: [{step()}, {PLAIN}]}}}}"
-    assert ownership.of_step(parse(text.encode()), MAIN, UNNAMED).sole.on_fail == "ignore"
+    assert len(definition_file.parse(text).pipelines[0].steps) == 2
 
 
 def test_names_stay_as_they_stand():
-    text = b"pipelines: {branches: {1.10: [{step: {name: yes, script: [a]}}], 007: [{step: {name: 1e3, script: [a]}}]}}"
-    found = parse(text).pipelines
+    found = read("pipelines: {branches: {1.10: [{step: {name: yes, script: [a]}}], 007: [{step: {name: 1e3, script: [a]}}]}}").pipelines
     assert [(p.pattern, p.steps[0].name) for p in found] == [("1.10", "yes"), ("007", "1e3")]
 
 
-def test_what_cannot_be_read_says_why(tmp_path):
-    assert "No such file" in read(tmp_path).unread
+def test_a_definition_comes_through_the_wall_as_it_was():
+    found = read(ANCHOR)
+    assert of_json(wall.ask(lambda: asdict(found), seconds=5)) == found
+
+
+def test_no_file_is_absent_and_one_that_cannot_be_read_says_why(tmp_path):
+    assert definition_file.read(tmp_path).absent
+    assert definition_file.read(tmp_path / "nowhere").absent
     path = tmp_path / definition_file.NAME
     path.mkdir()
-    assert read(tmp_path).unread
+    assert "Is a directory" in definition_file.read(tmp_path).unread
     path.rmdir()
-    os.mkfifo(path)
-    assert "not a file" in read(tmp_path).unread
-    path.unlink()
-    path.write_bytes(b"#" * (definition_file.LARGEST + 1))
-    assert "larger than" in read(tmp_path).unread
     path.write_bytes(b"pipelines:\n  default: [")
-    assert "not valid YAML in line" in read(tmp_path).unread
-    path.write_bytes(b"pipelines: " + b"[" * 100_000)
-    assert "nested too deeply" in read(tmp_path).unread
-    path.write_bytes(b"a: &a [*a]\npipelines: {default: *a}")
-    assert read(tmp_path).unread
+    assert "not valid YAML in line" in definition_file.read(tmp_path).unread
+    for text in (b"", b"nothing: here", b"pipelines: 3", b"- a"):
+        path.write_bytes(text)
+        assert "no pipelines" in definition_file.read(tmp_path).unread
+    path.write_text(ANCHOR)
+    assert definition_file.read(tmp_path) == read(ANCHOR)
 
 
-@given(
-    st.text(max_size=200)
-    | st.sampled_from(["pipelines: {default: 1}", "pipelines: {default: {a: [{step: 3}]}}", "pipelines: [1]"])
-)
-def test_no_file_at_all_raises(text):
-    ownership.of_step(parse(text.encode(errors="replace")), MAIN, UNNAMED)
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"pipelines: " + b"[" * 100_000,
+        b"a: &a {a: {<<: *a}}\npipelines: {default: *a}",
+        ("\n".join(["s: &s [%s]" % step(), *("%s: &%s [%s]" % (b, b, ", ".join([f"*{a}"] * 30)) for a, b in zip("stuvw", "tuvwx", strict=True)), "pipelines: {default: *x}"])).encode(),
+    ],
+    ids=["nesting", "recursion", "aliases"],
+)  # fmt: skip
+def test_a_hostile_file_is_unread_within_the_time(text, tmp_path):
+    (tmp_path / definition_file.NAME).write_bytes(text)
+    assert definition_file.read(tmp_path).unread.startswith("bitbucket-pipelines.yml ")
+
+
+def test_a_fifo_ends_with_the_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(definition_file, "READING_TIME", 0.2)
+    os.mkfifo(tmp_path / definition_file.NAME)
+    assert "no answer within" in definition_file.read(tmp_path).unread
+
+
+@given(st.text(max_size=200) | st.sampled_from(["pipelines: {default: 1}", "pipelines: {default: {a: [{step: 3}]}}", "pipelines: [1]", pager()]))
+def test_no_text_at_all_raises(text):
+    definition_file.parse(text.encode(errors="replace"))

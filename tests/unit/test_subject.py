@@ -1,0 +1,157 @@
+"""The dedup key: the design's table, pinned for ever, since a changed key strands every open alert."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipe.bitbucket.runs import PipelineRun
+from pipe.build import Build, Told
+from pipe.subject import line_of, of_pipeline, of_step
+
+SHOP = "bitbucket:acme/shop:"
+MAIN = Build(repository="acme/shop", branch="main")
+PR = Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True)
+
+
+@pytest.mark.parametrize(
+    ("build", "where"),
+    [
+        (MAIN, "branch/main"),
+        (Build(repository="acme/shop", branch="feature/Ä b"), "branch/feature/Ä b"),
+        (PR, "pr/42"),
+        (Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True, environment="test"), "pr/42"),
+        (Build(repository="acme/shop", branch="main", environment="production"), "deployment/production"),
+        (Build(repository="acme/shop", tag="v1.2", environment="production"), "deployment/production"),
+        (Build(repository="acme/shop", tag="api-v1.4"), "tag/api-v"),
+        (Build(repository="acme/shop"), "detached"),
+    ],
+)
+def test_a_step_s_key_names_the_first_place_that_fits(build, where):
+    assert of_step(build, "", "").key == f"{SHOP}{where}:step"
+    assert of_step(build, "Unit tests", "").key == f"{SHOP}{where}:step/Unit tests"
+    assert of_step(build, "Unit tests", "").unknown_key == f"{SHOP}{where}:result unknown"
+
+
+@pytest.mark.parametrize(
+    ("build", "selector", "name", "key"),
+    [
+        (MAIN, ("branches", "main"), "", "branch/main"),
+        (MAIN, ("", ""), "", "branch/main"),
+        (MAIN, ("default", ""), "", "branch/main:default"),
+        (MAIN, ("custom", "nightly"), "", "branch/main:custom/nightly"),
+        (MAIN, ("branches", "main"), "build", "branch/main:name/build"),
+        (MAIN, ("custom", "nightly"), "build", "branch/main:custom/nightly:name/build"),
+        (PR, ("pull-requests", "**"), "", "pr/42"),
+        (Build(repository="acme/shop", tag="v2.0.1"), ("tags", "v*"), "", "tag/v"),
+        (Build(repository="acme/shop", branch="main", environment="production"), ("", ""), "", "branch/main"),
+    ],
+)  # fmt: skip
+def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, name, key):
+    assert of_pipeline(build, name, "", selector).key == SHOP + key
+
+
+def test_a_step_and_a_pipeline_never_share_a_key():
+    assert of_step(MAIN, "x", "").key != of_pipeline(MAIN, "x", "").key
+    assert of_step(MAIN, "", "").key != of_pipeline(MAIN, "", "").key
+
+
+@pytest.mark.parametrize(
+    ("tag", "line"),
+    [
+        ("python3.12", "python"), ("web_1.2", "web_"), ("k8s-v1", "k8s-v"), ("2026.1", ""), ("release3", "release"),
+        ("api-v1.4", "api-v"), ("v1.9.5", "v"), ("web-v2.0.0", "web-v"), ("v1.0-rc1", "v"), ("latest", "latest"),
+        ("release/2.0", "release/"), ("V2", "V"), ("vienna", "vienna"), ("app2-final", "app2-final"), ("a1.2b-3", "a1.2b-"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_tags_of_one_line_share_what_stands_before_the_version(tag, line):
+    assert line_of(tag) == line
+
+
+def test_nothing_that_changes_from_run_to_run_is_in_it():
+    other = Build(
+        repository="acme/shop", branch="main", number="813", commit="f" * 40, pipeline_uuid="{1}", step_uuid="{2}", step_run=3
+    )
+    assert of_step(other, "", "") == of_step(MAIN, "", "")
+
+
+def test_a_pipeline_whose_ref_is_not_known_has_a_key_that_no_build_resolves():
+    told = Build(repository="acme/shop", branch="main", told=Told("FAILED", "{1}", "branches", "main")).told_of(None)
+    assert of_pipeline(told, "", "", told.told.selector).key == f"{SHOP}ref unknown:branches/main"
+    assert of_pipeline(told, "", "", ("", "")).key == f"{SHOP}ref unknown"
+
+
+@pytest.mark.parametrize(
+    ("run", "where"),
+    [
+        (PipelineRun(ref_type="branch", ref_name="main"), "branch/main"),
+        (PipelineRun(ref_type="tag", ref_name="v1.2"), "tag/v"),
+        (PipelineRun(pull_request=42, ref_name="fix"), "pr/42"),
+        (PipelineRun(commit="7f21b04"), "detached"),
+        (PipelineRun(), "ref unknown"),
+        (PipelineRun(ref_name="fix", selector_type="pull-requests"), "ref unknown"),
+    ],
+)  # fmt: skip
+def test_another_build_is_placed_by_what_bitbucket_s_api_says(run, where):
+    assert of_pipeline(MAIN.of_run(run), "", "").where == where
+
+
+def test_a_key_of_one_s_own_replaces_it_whole():
+    assert of_step(MAIN, "unit tests", "shop is broken").key == "shop is broken"
+    assert of_step(MAIN, "", "shop is broken").unknown_key == "shop is broken:result unknown"
+
+
+def test_without_a_repository_there_is_no_key_but_one_s_own():
+    assert (of_step(Build(branch="main"), "", "").key, of_step(Build(branch="main"), "", "").unknown_key) == ("", "")
+    assert of_step(Build(branch="main"), "", "mine").key == "mine"
+
+
+@pytest.mark.parametrize(
+    ("key", "fits"),
+    [
+        ("build-main", True), ("main", True), ("acme/main/x", True), ("build.main", True),
+        ("build", False), ("domain", False), ("main_2", False), ("mains", False), ("2main", False),
+    ],
+)  # fmt: skip
+def test_a_key_of_one_s_own_fits_where_the_branch_stands_in_it_as_a_word(key, fits):
+    assert of_step(MAIN, "", key).key_fits is fits
+
+
+@pytest.mark.parametrize(("key", "fits"), [("app 1.4", True), ("1.4-app", True), ("1.4.2", False), ("2.1.4", False), ("v1.4", False)])
+def test_a_dot_between_digits_joins_them(key, fits):
+    assert of_pipeline(Build(repository="acme/shop", tag="1.4"), "", key).key_fits is fits
+
+
+def test_a_custom_pipeline_s_name_has_to_stand_in_it_too():
+    assert not of_pipeline(MAIN, "", "main", ("custom", "nightly")).key_fits
+    assert of_pipeline(MAIN, "", "main-nightly", ("custom", "nightly")).key_fits
+    assert of_step(MAIN, "", "main").key_fits
+    assert of_step(Build(repository="acme/shop", branch="x", environment="production"), "", "x-production").key_fits
+    assert not of_step(Build(repository="acme/shop", branch="x", environment="production"), "", "x").key_fits
+    assert not of_step(Build(repository="acme/shop"), "", "detached").key_fits
+
+
+def test_a_long_branch_name_gives_a_readable_start_and_a_hash():
+    key = of_step(Build(repository="acme/shop", branch="feature/" + "x" * 292), "", "").key
+    assert len(key) == 255
+    assert key.startswith("bitbucket:acme/shop:branch/feature/xxx")
+    assert key == f"{SHOP}branch/feature/{'x' * 155}:9866946fe9032dc2481ef4d488973d4439bd83098be435dbfbdd710e594d88d4"
+
+
+@given(st.text(max_size=600), st.text(max_size=300))
+def test_any_key_fits_and_different_names_stay_apart(branch, name):
+    key = of_step(Build(repository="acme/shop", branch=branch), name, "").key
+    assert len(key) <= 255
+    assert key != of_step(Build(repository="acme/shop", branch=branch + "x"), name, "").key
+
+
+@pytest.mark.parametrize(
+    ("build", "scope"),
+    [(MAIN, "on main"), (PR, "in pull request 42"), (Build(repository="a/b", tag="v1"), "on tags v…"), (Build(repository="a/b"), "without a branch"),
+     (Build(repository="a/b", branch="main", environment="production"), "in production"), (MAIN.told_of(None), "")],
+)  # fmt: skip
+def test_the_place_in_words(build, scope):
+    subject = of_pipeline(build, "", "") if not build.environment else of_step(build, "", "")
+    assert subject.scope == scope
