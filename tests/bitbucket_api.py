@@ -20,6 +20,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -28,7 +29,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode
 from uuid import NAMESPACE_URL, uuid5
 
-STATES = {"PENDING", "READY", "IN_PROGRESS"}
+STATES = {"PARSING", "PENDING", "READY", "IN_PROGRESS"}
 _count = itertools.count(1)
 
 
@@ -60,6 +61,9 @@ class Step:
     after: int = 0  # for so many listings it shows `outcome`, and from then on `becomes`
     becomes: str = ""
     stopped_by: str | None = None
+    stage: str = ""  # of one that is not completed: RUNNING, PAUSED, HALTED
+    error: str = ""  # what `result.error.message` says
+    tests: tuple[dict[str, Any], ...] | None = None  # what Bitbucket read from its reports; None where it found none
     log: Log = field(default_factory=lambda: Log(0))
     override: dict[str, Any] = field(default_factory=dict)  # laid over the JSON; a value of ... leaves the key out
     listings: int = 0
@@ -77,7 +81,7 @@ class Step:
             "maxTime": 120,
             "script_commands": [{"commandType": "user", "name": "make test", "command": "make test"}],
             "trigger": {"type": f"pipeline_step_trigger_{self.trigger}"} if self.trigger else None,
-            "state": _state("pipeline_step_state", shown, self.stopped_by),
+            "state": _state("pipeline_step_state", shown, self.stopped_by, self.stage, self.error),
             "started_on": "2026-10-01T10:00:00.109572944Z",
         }
         return _laid_over({key: value for key, value in found.items() if value is not None}, self.override)
@@ -93,13 +97,35 @@ def step(
     after: int = 0,
     becomes: str = "",
     stopped_by: str | None = None,
+    stage: str = "",
+    error: str = "",
+    tests: Sequence[dict[str, Any]] | None = None,
     log: bytes | Log = b"",
     **override: Any,
 ) -> Step:
-    """One step, or one run of it. `step("unit", "IN_PROGRESS", after=2, becomes="FAILED")` fails at the third look."""
+    """One step. `outcome` is a state or a result; `step("unit", "IN_PROGRESS", after=2, becomes="FAILED")` fails at the
+    third look, `step("gate", "PENDING", stage="PAUSED")` waits for a person."""
     kept = log if isinstance(log, Log) else Log(len(log), log)
     uuid = uuid or uuid_of("step", next(_count))
-    return Step(name, outcome, uuid, run, trigger, after, becomes, stopped_by, kept, override)
+    read = None if tests is None else tuple(tests)
+    return Step(name, outcome, uuid, run, trigger, after, becomes, stopped_by, stage, error, read, kept, override)
+
+
+def reported(
+    name: str, status: str = "SUCCESSFUL", *, suite: str = "", message: str = "", trace: str = ""
+) -> dict[str, Any]:
+    """One test as `test_cases` lists it [R]."""
+    qualified = f"{suite}.{name}" if suite else name
+    reason = {"reason": {"message": message, "stack_trace": trace}} if message or trace else {}
+    uuid = uuid_of("test", next(_count))
+    return {
+        "uuid": uuid,
+        "name": name,
+        "fully_qualified_name": qualified,
+        "package_name": suite,
+        "status": status,
+        **reason,
+    }
 
 
 @dataclass
@@ -110,10 +136,15 @@ class Pipeline:
     outcome: str
     target: dict[str, Any]
     stopped_by: str | None
+    stage: str
+    error: str
+    commit: dict[str, Any]  # what is only told to those who ask for it by `fields`
     override: dict[str, Any]
 
-    def json(self) -> dict[str, Any]:
-        created = f"2026-10-01T{self.number // 3600 % 24:02}:{self.number // 60 % 60:02}:{self.number % 60:02}.15268718Z"
+    def json(self, fields: str = "", prefix: str = "") -> dict[str, Any]:
+        created = (
+            f"2026-10-01T{self.number // 3600 % 24:02}:{self.number // 60 % 60:02}:{self.number % 60:02}.15268718Z"
+        )
         found = {
             "type": "pipeline",
             "uuid": self.uuid,
@@ -122,11 +153,16 @@ class Pipeline:
             "creator": _person("Ada Pusher"),
             "created_on": created,
             "trigger": {"name": "PUSH", "type": "pipeline_trigger_push"},
-            "state": _state("pipeline_state", self.outcome, self.stopped_by),
-            "target": self.target,
+            "state": _state("pipeline_state", self.outcome, self.stopped_by, self.stage, self.error),
+            "target": {**self.target, "commit": {**self.target["commit"], **self._more(fields, prefix)}},
             "has_variables": False,
         }
         return _laid_over(found, self.override)
+
+    def _more(self, fields: str, prefix: str) -> dict[str, Any]:
+        return {
+            name: value for name, value in self.commit.items() if f"+{prefix}target.commit.{name}" in fields.split(",")
+        }
 
 
 @dataclass
@@ -141,6 +177,7 @@ class Fault:
     delay: float = 0.0  # seconds before the first byte
     drip: float = 0.0  # seconds between the bytes, of the headers too
     drop: str = ""  # "before" any answer, or in the "middle" of the body
+    endless: bool = False  # spaces behind the body, for ever
 
     def __post_init__(self) -> None:
         self.pattern = re.compile(self.where)
@@ -165,66 +202,76 @@ class Reply:
     headers: dict[str, str]
 
 
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Listener
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        asked = {name: values[-1] for name, values in parse_qs(query).items()}
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(path, asked, headers, time.monotonic())
+        kept = self.server.kept
+        kept.requests.append(request)
+        fault = next((one for one in kept.faults if one.times > 0 and one.pattern.search(self.path)), Fault())
+        fault.times -= 1
+        kept.pause(fault.delay)
+        if fault.drop == "before":
+            self.hang_up()
+            return
+        given = fault.status and Reply(fault.status, fault.body or b"", fault.headers)
+        self.answer(given or kept.reply(request), fault)
+
+    def answer(self, reply: Reply, fault: Fault) -> None:
+        body = reply.body if fault.body is None else fault.body
+        headers = {"Content-Type": "application/json", "Content-Length": len(body), **reply.headers, **fault.headers}
+        lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        sent = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+        if fault.drop == "middle":
+            sent = sent[: -max(1, len(body) // 2)]
+        try:
+            for piece in [bytes([byte]) for byte in sent] if fault.drip else [sent]:
+                self.wfile.write(piece)
+                if self.server.kept.pause(fault.drip):
+                    break
+            while fault.endless and not self.server.kept.pause(0):
+                self.wfile.write(b" " * 65536)
+        except OSError:
+            self.close_connection = True  # the client has had enough
+        if fault.drop:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    kept: Server
+
+    def handle_error(self, *_: object) -> None:
+        pass  # clients that go away are part of the tests
+
+
 class Server:
     """An HTTP server in a thread that keeps every request and leaves the answers to `reply`."""
 
-    def __init__(self, host: str, reply: Callable[[Request], Reply], faults: list[Fault], tls: ssl.SSLContext | None = None):
+    def __init__(
+        self, host: str, reply: Callable[[Request], Reply], faults: list[Fault], tls: ssl.SSLContext | None = None
+    ):
         self.requests: list[Request] = []
-        self._host = host
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                path, _, query = self.path.partition("?")
-                asked = {name: values[-1] for name, values in parse_qs(query).items()}
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(path, asked, headers, time.monotonic())
-                server.requests.append(request)
-                fault = next((one for one in faults if one.times > 0 and one.pattern.search(self.path)), Fault())
-                fault.times -= 1
-                server.pause(fault.delay)
-                if fault.drop == "before":
-                    return self.hang_up()
-                given = fault.status and Reply(fault.status, fault.body or b"", fault.headers)
-                self.answer(given or reply(request), fault)
-
-            def answer(self, reply: Reply, fault: Fault) -> None:
-                body = reply.body if fault.body is None else fault.body
-                lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
-                headers = {"Content-Type": "application/json", "Content-Length": len(body), **reply.headers, **fault.headers}
-                lines += [f"{name}: {value}" for name, value in headers.items()]
-                sent = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-                try:
-                    if fault.drop == "middle":
-                        self.wfile.write(sent[: -max(1, len(body) // 2)])
-                        return self.hang_up()
-                    for piece in [bytes([byte]) for byte in sent] if fault.drip else [sent]:
-                        self.wfile.write(piece)
-                        if server.pause(fault.drip):
-                            return self.hang_up()
-                except OSError:
-                    self.close_connection = True  # the client has had enough
-
-            def hang_up(self) -> None:
-                self.close_connection = True
-                self.wfile.flush()
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, *_: object) -> None:
-                pass  # clients that go away are part of the tests
-
+        self.reply, self.faults = reply, faults
+        self._host, self._tls = host, tls
         self._closing = threading.Event()
-        self._server = Quiet((host, 0), Handler)
-        self._tls = tls
+        self._server = Listener((host, 0), Handler)
+        self._server.kept = self
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True).start()
@@ -309,7 +356,11 @@ class BitbucketApi:
         pull_request: int | None = None,
         destination: str = "main",
         commit: str = "0123456789abcdef0123456789abcdef01234567",
+        message: str = "A change\n",
+        author: str = "Ada Lovelace <ada@example.com>",
         stopped_by: str | None = None,
+        stage: str = "",
+        error: str = "",
         **override: Any,
     ) -> Pipeline:
         """A pipeline of that build number; of a pull request, `ref` is the source branch. Without `ref`, of a commit."""
@@ -319,12 +370,19 @@ class BitbucketApi:
         }
         if pull_request is not None:
             pull = {"type": "pullrequest", "id": pull_request, "title": "A change", "draft": False}
-            target |= {"type": "pipeline_pullrequest_target", "source": ref, "destination": destination, "pullrequest": pull}
+            target |= {
+                "type": "pipeline_pullrequest_target",
+                "source": ref,
+                "destination": destination,
+                "pullrequest": pull,
+            }
         elif ref:
             target |= {"type": "pipeline_ref_target", "ref_type": ref_type, "ref_name": ref}
         else:
             target |= {"type": "pipeline_commit_target"}
-        made = Pipeline(number, uuid or uuid_of("pipeline", number), list(steps), outcome, target, stopped_by, override)
+        about = {"message": message, "author": {"type": "author", "raw": author}}
+        uuid = uuid or uuid_of("pipeline", number)
+        made = Pipeline(number, uuid, list(steps), outcome, target, stopped_by, stage, error, about, override)
         self.pipelines.append(made)
         return made
 
@@ -350,20 +408,32 @@ class BitbucketApi:
             return self._page(request, self._builds(request))
         pipeline = next((one for one in self.pipelines if one.uuid == rest[0]), None)
         if pipeline and rest[1:] == []:
-            return _json(pipeline.json())
+            return _json(pipeline.json(request.query.get("fields", "")))
         if pipeline and rest[1:] == ["steps"]:
             return self._page(request, [one.json(pipeline.uuid) for one in pipeline.steps])
-        if pipeline and len(rest) == 4 and rest[1] == "steps" and rest[3] == "log":
-            asked = next((one for one in pipeline.steps if one.uuid == rest[2]), None)
-            if asked and "application/json" in request.headers.get("accept", ""):
-                return _error(406, "Not Acceptable")
-            if asked and self.log_redirect:
-                host = request.headers["host"].rpartition(":")[0]
-                storage = f"http://{host}:{self.storage.port}"
-                return Reply(307, b"", {"Location": self.log_redirect.format(storage=storage, path=path)})
-            if asked:
-                return self._log(request, asked.log)
+        asked = next((one for one in pipeline.steps if rest[1:3] == ["steps", one.uuid]), None) if pipeline else None
+        if asked and rest[3:] == ["log"]:
+            return self._log_or_its_place(request, asked.log)
+        if asked and asked.tests is not None and rest[3:4] == ["test_reports"]:
+            return self._tests(request, asked.tests, rest[4:])
         return _error(404, "Resource not found")
+
+    def _log_or_its_place(self, request: Request, log: Log) -> Reply:
+        if "application/json" in request.headers.get("accept", ""):
+            return _error(406, "Not Acceptable")
+        if not self.log_redirect:
+            return self._log(request, log)
+        storage = f"http://{request.headers['host'].rpartition(':')[0]}:{self.storage.port}"
+        return Reply(307, b"", {"Location": self.log_redirect.format(storage=storage, path=request.path)})
+
+    def _tests(self, request: Request, tests: tuple[dict[str, Any], ...], rest: list[str]) -> Reply:
+        if rest == ["test_cases"]:
+            wanted = request.query.get("status")
+            return self._page(request, [one for one in tests if wanted in (None, one["status"])])
+        names = {"SUCCESSFUL": "successful", "FAILED": "failed", "ERROR": "error", "SKIPPED": "skipped"}
+        count = Counter(names[one["status"]] for one in tests)
+        found = {f"number_of_{name}_test_cases": count[name] for name in names.values()}
+        return _json({"step_uuid": "{step}", "number_of_test_cases": len(tests), **found})
 
     def _refused(self, request: Request) -> Reply | None:
         if self._accepted and request.authorization not in self._accepted:
@@ -371,15 +441,22 @@ class BitbucketApi:
         if "pipeline" not in self._scopes:
             detail = {"required": ["pipeline"], "granted": list(self._scopes)}
             return _error(403, "Your credentials lack one or more required privilege scopes.", detail)
-        if re.search(r"[{}]", request.path) or re.search(r"/(pipelines|steps)/(?!%7B[0-9a-f-]{36}%7D)[^/?]", request.path):
+        if re.search(r"[{}]", request.path) or re.search(
+            r"/(pipelines|steps)/(?!%7B[0-9a-f-]{36}%7D)[^/?]", request.path
+        ):
             return _error(400, "The value provided is not a valid uuid.")
         return None
 
     def _builds(self, request: Request) -> list[dict[str, Any]]:
         newest_first = request.query.get("sort") == "-created_on"
         branch = request.query.get("target.branch")
-        chosen = [one for one in self.pipelines if not branch or branch in (one.target.get("ref_name"), one.target.get("source"))]
-        return [one.json() for one in sorted(chosen, key=lambda one: one.number, reverse=newest_first)]
+        chosen = [
+            one
+            for one in self.pipelines
+            if not branch or branch in (one.target.get("ref_name"), one.target.get("source"))
+        ]
+        fields = request.query.get("fields", "")
+        return [one.json(fields, "values.") for one in sorted(chosen, key=lambda one: one.number, reverse=newest_first)]
 
     def _page(self, request: Request, items: list[dict[str, Any]]) -> Reply:
         number, length = int(request.query.get("page", 1)), min(int(request.query.get("pagelen", 10)), self.page_length)
@@ -395,7 +472,12 @@ class BitbucketApi:
         if request.authorization:
             return Reply(400, b"<Error><Code>InvalidArgument</Code></Error>", {"Content-Type": "application/xml"})
         wanted = unquote(request.path)
-        found = (one.log for pipeline in self.pipelines for one in pipeline.steps if f"{pipeline.uuid}/steps/{one.uuid}/" in wanted)
+        found = (
+            one.log
+            for pipeline in self.pipelines
+            for one in pipeline.steps
+            if f"{pipeline.uuid}/steps/{one.uuid}/" in wanted
+        )
         log = next(found, None)
         return self._log(request, log) if log else Reply(404, b"", {})
 
@@ -411,10 +493,13 @@ class BitbucketApi:
         return Reply(206, log.part(start, stop), {**kind, "Content-Range": f"bytes {start}-{stop - 1}/{log.size}"})
 
 
-def _state(prefix: str, outcome: str, stopped_by: str | None) -> dict[str, Any]:
+def _state(prefix: str, outcome: str, stopped_by: str | None, stage: str, error: str) -> dict[str, Any]:
     if outcome in STATES:
-        return {"name": outcome, "type": f"{prefix}_{outcome.lower()}"}
+        more = {"stage": {"name": stage, "type": f"{prefix}_{outcome.lower()}_{stage.lower()}"}} if stage else {}
+        return {"name": outcome, "type": f"{prefix}_{outcome.lower()}", **more}
     result: dict[str, Any] = {"name": outcome, "type": f"{prefix}_completed_{outcome.lower()}"}
+    if error:
+        result["error"] = {"key": "agent.some-error", "message": error}
     if stopped_by is not None:
         result["terminator"] = _person(stopped_by)
     return {"name": "COMPLETED", "type": f"{prefix}_completed", "result": result}

@@ -1,144 +1,173 @@
-"""What Bitbucket's REST API says of a pipeline, read only: its steps, newer builds of the same ref, a step's log.
+"""What Bitbucket's REST API says of pipelines, read only: the client fetches, others judge.
 
-Nothing is judged here; `outcome.py` does that.
 Source: https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/ [D]
 """
 
 from __future__ import annotations
 
-import re
+import base64
+import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import fields
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from requests.auth import AuthBase
+from bitbucket_pipes_toolkit import TokenAuth
+from requests.auth import AuthBase, HTTPBasicAuth
 
-from pipe.bitbucket.http import Api, credentials
-from pipe.bitbucket.runs import PipelineRun, StepRun, bare, pipeline_run
-from pipe.bitbucket.unreadable import Unreadable, strange
-from pipe.build import Build
-from pipe.variables import Settings
+from pipe.bitbucket import answers
+from pipe.bitbucket.api import Api
+from pipe.bitbucket.runs import FailedTests, PipelineRun, StepRun
+from pipe.bitbucket.unreadable import CHECK_WHO_ANSWERS, TRY_LATER, Unreadable
+from pipe.lib import http, wall
 
-__all__ = ["BUDGET", "Bitbucket", "NewerBuild", "PipelineRun", "StepRun", "Unreadable", "connect", "credentials"]
+__all__ = ["BUDGET_SECONDS", "Bitbucket", "FailedTests", "PipelineRun", "StepRun", "Unreadable", "connect"]
 
-BUDGET = 15.0  # seconds for reading a pipeline's result, retries and waits included
-SITE = "https://bitbucket.org"
-PAUSE = 1.0  # seconds before the second look at unfinished steps; each further pause is that much longer
-RESERVE = 2.0  # seconds of the budget that waiting leaves for what is asked after it
-STEP_PAGES = 5  # of 100; a pipeline has at most 100 steps [D], earlier runs may come on top [?]
-BUILD_PAGES = 3  # of 50; newest first, so that the first one nearly always suffices
-TAIL = 64 * 1024  # bytes of a log
+BUDGET_SECONDS = 15.0  # for all that one Bitbucket object is asked, retries and waits included
+ATTEMPT_SECONDS = 7.0  # for one question, so that a second attempt fits into the budget
+LEAST_SECONDS = 0.05  # with less left, nothing is asked
+LONGEST_WAIT_SECONDS = 2.0  # between two attempts, unless Retry-After asks for more
+MAX_BUILDS = 60
+MAX_TESTS = 20
+MAX_LOG_BYTES = 64 * 1024
+CHECK_NETWORK = http.CHECK_NETWORK.format(address="BITBUCKET_API_URL")
+UNREAD = "Bitbucket's answer could not be read"
+# Left out of an answer unless asked for: seen so in lists [R], by the same syntax of one pipeline [?].
+COMMIT = "+target.commit.message,+target.commit.author"
 
-
-@dataclass(frozen=True)
-class NewerBuild:
-    """A finished build of the same ref and selector that is newer than this one."""
-
-    number: int
-    result: str  # as in PipelineRun
-    url: str  # the page that a person looks at
+T = TypeVar("T")
+Run = TypeVar("Run", PipelineRun, StepRun)
 
 
 class Bitbucket:
-    """One reading of the API with one budget. Every method may raise Unreadable, and nothing else."""
+    """One repository's pipelines, within one budget of time. Every method is one question behind the wall, and raises
+    Unreadable and nothing else."""
 
     def __init__(
-        self, base_url: str, auth: AuthBase | None, workspace_repo: str, *, deadline: float, log: Callable[[str], None]
+        self,
+        base_url: str,
+        auth: AuthBase | None,
+        repository: str,
+        *,
+        seconds: float = BUDGET_SECONDS,
+        log: Callable[[str], None],
     ) -> None:
-        """`deadline` is a moment of `time.monotonic()`; nothing here outlasts it, retries and waits included."""
-        self._api = Api(base_url, auth, deadline=deadline, log=log)
-        self._repository = workspace_repo
-        self._log = log
-        self._wait_until = deadline - min(RESERVE, 0.15 * max(0.0, deadline - time.monotonic()))
+        """`seconds` from now are the budget; `repository` is `workspace/slug`; `log` takes a line for each retry."""
+        self._base_url, self._auth, self._repository, self._log = base_url, auth, repository, log
+        self._deadline = time.monotonic() + seconds
 
-    def pipeline_run(
-        self, pipeline_uuid: str, own_step_uuid: str, *, wait: bool | Callable[[PipelineRun], bool] = True
-    ) -> PipelineRun:
-        """The pipeline once its other steps have finished, or as it stands when the time to wait is over.
+    @property
+    def time_left(self) -> float:
+        """Seconds of the budget, never less than 0."""
+        return max(0.0, self._deadline - time.monotonic())
 
-        `wait` may be a question instead, asked of each look that shows unfinished steps: can waiting change anything?
-        """
-        path = self._path(f"pipelines/{_segment(pipeline_uuid, 'BITBUCKET_PIPELINE_UUID')}")
-        pause, run = 0.0, None
-        while True:
+    def pipeline(self, uuid: str) -> PipelineRun:
+        """The pipeline as it stands, with its commit."""
+        path = f"pipelines/{_segment(uuid)}"
+        return self._ask(
+            lambda api: vars(answers.pipeline_run(api.get(path, {"fields": COMMIT}))),
+            lambda row: _run(PipelineRun, row),
+        )
+
+    def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
+        """All steps of the pipeline, as they stand, in Bitbucket's order."""
+        path = f"pipelines/{_segment(pipeline_uuid)}/steps"
+        return self._ask(
+            lambda api: [vars(answers.step_run(item)) for item in api.pages(path, {"pagelen": "100"})],
+            lambda rows: tuple(_run(StepRun, row) for row in rows),
+        )
+
+    def builds(self, branch: str = "") -> tuple[PipelineRun, ...]:
+        """The repository's newest pipelines, newest first, at most MAX_BUILDS of them, by one request. Those of one
+        branch where one is given [D]; what comes is compared all the same."""
+        query = {"sort": "-created_on", "pagelen": str(MAX_BUILDS)} | ({"target.branch": branch} if branch else {})
+        return self._ask(
+            lambda api: [vars(run) for run in answers.pipeline_runs(api.values("pipelines", query))],
+            lambda rows: tuple(_run(PipelineRun, row) for row in rows[:MAX_BUILDS]),
+        )
+
+    def log_tail(self, pipeline_uuid: str, step_uuid: str, size: int = MAX_LOG_BYTES) -> tuple[bytes, bool]:
+        """The last `size` bytes of a step's log, and whether something stands before them."""
+        path = f"pipelines/{_segment(pipeline_uuid)}/steps/{_segment(step_uuid)}/log"
+
+        def tail(api: Api) -> tuple[str, bool]:
+            end, cut = api.log_tail(path, size)
+            return base64.b64encode(end).decode(), cut
+
+        return self._ask(tail, lambda found: (base64.b64decode(found[0]), bool(found[1])))
+
+    def failed_tests(self, pipeline_uuid: str, step_uuid: str) -> FailedTests:
+        """What Bitbucket read from the step's test reports, with at most MAX_TESTS of the tests that failed."""
+        path = f"pipelines/{_segment(pipeline_uuid)}/steps/{_segment(step_uuid)}/test_reports"
+        return self._ask(
+            lambda api: vars(answers.failed_tests(*api.failed_tests(path, MAX_TESTS))),
+            lambda row: FailedTests(**{**row, "cases": tuple((str(a), str(b), str(c)) for a, b, c in row["cases"])}),
+        )
+
+    def _ask(self, question: Callable[[Api], object], arrived: Callable[[Any], T]) -> T:
+        """What `arrived` makes of what the question brings from behind the wall; asked again while that may help."""
+        for attempt in itertools.count(1):
             try:
-                found = self._api.object(path)
-                pages = self._api.pages(f"{path}/steps", {"pagelen": "100"}, STEP_PAGES)
-                run = pipeline_run(found, [item for page in pages for item in page], own_step_uuid)
+                return arrived(self._answer(question))
             except Unreadable as trouble:
-                if not run:
+                pause = http.backoff(attempt, LONGEST_WAIT_SECONDS, trouble.after)
+                if not trouble.temporary or pause + LEAST_SECONDS > self.time_left:
                     raise
-                self._log(f"{trouble.reason}; going by what Bitbucket said before")
-                return run
-            if not (run.waiting and (wait(run) if callable(wait) else wait)):
-                return run
-            pause = min(pause + PAUSE, self._wait_until - time.monotonic())
-            if pause < PAUSE / 4:
-                return run
-            count = sum(step.unfinished for step in run.steps)
-            self._log(f"{count} other step{'s' * (count > 1)} not finished yet, looking again in {pause:.1f} s")
+                self._log(f"{trouble.reason}; asking again in {pause:.1f} s")
+            except (TypeError, ValueError, LookupError):
+                raise Unreadable(f"{UNREAD}: it makes no sense", CHECK_WHO_ANSWERS) from None
             time.sleep(pause)
+        raise AssertionError("unreachable")
 
-    def newer_finished_build(self, run: PipelineRun) -> NewerBuild | None:
-        """The newest finished build of the same ref and selector that is newer than `run`; None where there is none.
-
-        One that a person stopped is passed over: it speaks neither for nor against what came before it.
-        """
-        if not run.ref_name:
-            return None
-        if run.number is None:
-            raise strange("a pipeline without a build number")
-        query = {"sort": "-created_on", "pagelen": "50"}
-        if run.ref_type == "branch":
-            query["target.branch"] = run.ref_name  # [D]; what comes back is compared all the same
-        for page in self._api.pages(self._path("pipelines"), query, BUILD_PAGES):
-            builds = [pipeline_run(item, []) for item in page]
-            newer = [build for build in builds if build.number is not None and build.number > run.number]
-            finished = [build for build in newer if build.check == run.check and build.result and not build.stopped_by]
-            if finished:
-                newest = max(finished, key=lambda build: build.number or 0)
-                url = f"{SITE}/{quote(self._repository)}/pipelines/results/{newest.number}"
-                return NewerBuild(newest.number or 0, newest.result, url)
-            if len(newer) < len(builds):
-                return None
-        return None
-
-    def log_tail(self, pipeline_uuid: str, step_uuid: str, size: int = TAIL) -> tuple[bytes, bool]:
-        """The last `size` bytes of a step's log, and whether something stands before them.
-
-        Fetched by range [D]. While the step runs, the API itself serves the log; later it redirects to storage (307)
-        [D], which must not see the token. An `Accept: application/json` would be answered with 406 here [R].
-        """
-        pipeline = _segment(pipeline_uuid, "BITBUCKET_PIPELINE_UUID")
-        path = self._path(f"pipelines/{pipeline}/steps/{_segment(step_uuid, 'the uuid of the step')}/log")
-        size = max(1, size)
-        answer = self._api.raw(path, {"Range": f"bytes=-{size}"}, {200, 206, 416})
-        if answer.status == 416:  # the last bytes of nothing
-            return b"", False
-        if answer.status == 206:
-            span = re.fullmatch(r"\s*bytes\s+(\d+)-(\d+)/(\d+)\s*", answer.headers.get("Content-Range", ""))
-            if not span or int(span[2]) + 1 != int(span[3]):
-                raise strange("another part of the log than its end")
-            if int(span[1]) > 0:
-                return answer.body[-size:], True
-        return answer.body[-size:], len(answer.body) > size  # the whole log: it is short, or ranges are not known there
-
-    def _path(self, path: str) -> str:
-        workspace, _, slug = self._repository.partition("/")
-        if not workspace.strip(" .") or not slug.strip(" .") or "/" in slug:
-            raise Unreadable("the repository is not known", "Set BITBUCKET_REPO_FULL_NAME to workspace/repository")
-        return f"repositories/{quote(workspace, safe='')}/{quote(slug, safe='')}/{path}"
+    def _answer(self, question: Callable[[Api], object]) -> Any:
+        seconds = min(ATTEMPT_SECONDS, self.time_left)
+        if seconds < LEAST_SECONDS:
+            raise Unreadable("the time for reading Bitbucket's API is over", TRY_LATER)
+        api = Api(self._base_url, self._auth, self._repository, seconds)
+        began = time.monotonic()
+        try:
+            return wall.ask(lambda: question(api), seconds=seconds)
+        except wall.Unread as error:
+            if error.details:
+                raise Unreadable(str(error), **error.details) from None
+            if time.monotonic() - began >= seconds:
+                raise Unreadable("Bitbucket's API: no whole answer in time", CHECK_NETWORK, temporary=True) from None
+            raise Unreadable(f"{UNREAD}: {error}", CHECK_WHO_ANSWERS) from None
 
 
-def connect(settings: Settings, build: Build, deadline: float, log: Callable[[str], None]) -> Bitbucket:
-    """A session with the credentials of the settings, for the build's repository."""
-    auth = credentials(settings.bitbucket_access_token, settings.atlassian_account_email, settings.atlassian_api_token)
-    return Bitbucket(settings.bitbucket_api_url, auth, build.repository, deadline=deadline, log=log)
+def connect(
+    base_url: str,
+    repository: str,
+    *,
+    access_token: str = "",
+    email: str = "",
+    api_token: str = "",
+    seconds: float = BUDGET_SECONDS,
+    log: Callable[[str], None],
+) -> Bitbucket:
+    """Bitbucket with an access token as Bearer, else a scoped API token as Basic `email:token`, else as anybody."""
+    auth: AuthBase | None = None
+    if access_token.strip():
+        auth = TokenAuth(access_token.strip())
+    elif email.strip() and api_token.strip():
+        auth = HTTPBasicAuth(email.strip(), api_token.strip())
+    return Bitbucket(base_url, auth, repository, seconds=seconds, log=log)
 
 
-def _segment(uuid: str, what: str) -> str:
+def _segment(uuid: str) -> str:
     """Bitbucket wants the braces, and wants them percent-encoded [D]."""
-    if not bare(uuid):
-        raise Unreadable(f"{what} is not known", "Run the pipe in Bitbucket Pipelines, or without a token")
-    return quote(f"{{{bare(uuid)}}}", safe="")
+    bare = uuid.strip().strip("{}")
+    if not bare:  # without it, the path would be that of the list
+        raise Unreadable("the pipeline's or the step's UUID is not known", "Run the pipe in Bitbucket Pipelines.")
+    return quote(f"{{{bare}}}", safe="")
+
+
+def _run(kind: type[Run], row: dict[str, Any]) -> Run:
+    """Made of what came from behind the wall, with every field of the type that it has."""
+    run = kind(**row)
+    for field in fields(run):
+        allowed = (int, type(None)) if field.default is None else str
+        if not isinstance(getattr(run, field.name), allowed):
+            raise TypeError(field.name)
+    return run

@@ -41,3 +41,12 @@ class PipelineRun:
     commit: str = ""
     commit_message: str = ""  # whole, as sent
     commit_author: str = ""  # the name, without the address
+
+
+@dataclass(frozen=True)
+class FailedTests:
+    """What Bitbucket read from the test reports of one step; nothing where it read none."""
+
+    total: int | None = None  # all tests, skipped ones too
+    failed: int | None = None  # failures and errors
+    cases: tuple[tuple[str, str, str], ...] = ()  # some of those that failed: suite, case, message, each as sent

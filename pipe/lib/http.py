@@ -88,7 +88,10 @@ def attempt(
         ):
             answer = Answer(response.status_code, one_line(response.reason or "", MAX_WORDS), response.headers)
             yield answer
-            yield replace(answer, body=response.raw.read(size + 1, decode_content=False))
+            read = b""
+            while piece := response.raw.read(size + 1 - len(read), decode_content=False):
+                read += piece
+            yield replace(answer, body=read)
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         raise _no_answer(error, url, address) from None
 
@@ -147,9 +150,9 @@ def _no_answer(error: Exception, url: str, address: str) -> NoAnswer:
             return NoAnswer(
                 f"the certificate does not verify: {one_line(cause.verify_message, MAX_WORDS)}", CHECK_CERTIFICATE
             )
-        if refused := re.search(r"Tunnel connection failed: (4\d\d)", str(cause)):
+        if refused := re.search(r"Tunnel connection failed: (\d+)", str(cause)):
             advice = PROXY_LOGIN if refused[1] == "407" else PROXY_REFUSAL
-            return NoAnswer(f"the proxy refuses with {refused[1]}", advice)
+            return NoAnswer(f"the proxy refuses with {refused[1]}", advice, temporary=refused[1].startswith("5"))
     return _by_type(error, causes, address)
 
 
