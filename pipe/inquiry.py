@@ -13,8 +13,8 @@ from pipe.build import SITE, Build
 from pipe.definition import Definition, Pipeline
 from pipe.history import Builds, read
 from pipe.outcome import Outcome, Result
-from pipe.ownership import Placed
 from pipe.pipeline_result import Look, judge, judge_told, look
+from pipe.placement import Placed
 
 PAUSE = 1.0  # seconds before the second look at unfinished steps; each further pause is that much longer
 RESERVE = 2.5  # seconds of the budget that waiting leaves for what is asked after it

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pipe.build import Build
-from pipe.ownership import Placed
+from pipe.placement import Placed
 from pipe.settings import Settings
 
 BROKEN = ("FAILED", "ERROR", "SYSTEM_ERROR", "USER_ERROR", "EXPIRED")

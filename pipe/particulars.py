@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -10,7 +11,11 @@ from pipe import evidence
 from pipe.bitbucket import FailedTests, Unreadable
 from pipe.build import Build
 from pipe.evidence import Evidence
+from pipe.evidence.commit import MAX_AUTHOR, MAX_SUBJECT
+from pipe.evidence.failure import describe
+from pipe.evidence.log_tail import tail
 from pipe.inquiry import Answer
+from pipe.lib.text import one_line
 from pipe.outcome import Result
 from pipe.settings import Settings
 
@@ -28,21 +33,26 @@ def gather(settings: Settings, build: Build, answer: Answer, connect: Callable[[
     outcome, run = answer.outcome, answer.run
     failed = outcome.result is Result.FAILED
     here = outcome.of_step or not outcome.told
+    reads_tests = settings.test_reports != ("none",)
     found = evidence.gather(
         clone=build.clone,
         commit=build.commit if here and not (run and run.commit_message) else "",
         test_reports=settings.test_reports,
-        read_tests=failed and here and not run,
+        read_tests=failed and here and not run and reads_tests,
         conceal=settings.mask.text,
     )
     if run and run.commit_message:
-        message, author = evidence.described_commit(run.commit_message, run.commit_author, settings.mask.text)
-        found = replace(found, commit_message=message, commit_author=author)
+        subject = re.split(r"\n\s*\n", run.commit_message.strip(), maxsplit=1)[0]
+        found = replace(
+            found,
+            commit_message=one_line(settings.mask.text(subject), MAX_SUBJECT),
+            commit_author=one_line(settings.mask.text(run.commit_author), MAX_AUTHOR),
+        )
     step = outcome.failed_step_uuid or (build.step_uuid if outcome.of_step else "")
     if not failed or not settings.has_token or not step:
         return _without_log(settings, found, failed=failed)
     pipeline = answer.about.pipeline_uuid
-    if run and settings.test_reports != ("none",):
+    if run and reads_tests:
         found = _with_tests(settings, found, connect, pipeline, step)
     if settings.log_lines:
         found = _with_log(settings, found, connect, pipeline, step)
@@ -63,7 +73,7 @@ def _with_tests(
         tests = connect(SECONDS).failed_tests(pipeline, step)
     except Unreadable as error:
         return replace(found, warnings=(*found.warnings, f"The test reports could not be read: {error.reason}."))
-    entries = tuple(evidence.describe(*case, settings.mask.text) for case in tests.cases)
+    entries = tuple(describe(*case, conceal=settings.mask.text) for case in tests.cases)
     return replace(found, failed_tests=entries, failed_tests_total=tests.failed, tests_total=tests.total)
 
 
@@ -72,7 +82,7 @@ def _with_log(
 ) -> Evidence:
     try:
         raw, cut = connect(SECONDS).log_tail(pipeline, step)
-        tail = evidence.tail(raw, settings.log_lines, settings.mask.text, cut_in_front=cut)
+        end = tail(raw, settings.log_lines, settings.mask.text, cut_in_front=cut)
     except Unreadable as error:
         return replace(found, warnings=(*found.warnings, f"The log's tail could not be read: {error.reason}."))
-    return replace(found, log_tail=tail)
+    return replace(found, log_tail=end)

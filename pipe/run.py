@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pipe import event, ownership, subject
+from pipe import event, ownership, placement, subject
 from pipe.build import Build
-from pipe.decision import Case, Decision, decide
+from pipe.decision import Decision, decide
 from pipe.definition import Definition
 from pipe.event import Event, Story
 from pipe.evidence import Evidence
 from pipe.filters import kept_out
 from pipe.inquiry import Answer, Api, ask_about_told, ask_own
 from pipe.outcome import Outcome, Result, by_variables, without_any_sign
-from pipe.ownership import Placed
 from pipe.particulars import Source, gather
+from pipe.placement import Placed
 from pipe.settings import Settings
 from pipe.subject import Subject
+from pipe.wording import Case
 
 MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
 GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
@@ -55,7 +56,7 @@ class Plan:
 
 def plan(settings: Settings, build: Build, definition: Definition, connect: Connect, log: Log) -> Plan:
     """Decide by the variables, `bitbucket-pipelines.yml` and, with a token, Bitbucket's API."""
-    placed = ownership.placed(definition, build, settings.alert_name, settings.dedup_key)
+    placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
     outcome = by_variables(settings, build, placed)
     told = bool(outcome and outcome.told and not outcome.of_step)
     if not told and (why := kept_out(settings, build)):
@@ -66,8 +67,6 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
     case = _case(settings, build, definition, placed, answer)
     decision = decide(settings, case)
     log.debug(f"{definition.unread or definition}; {answer}; {case.owner}")
-    if definition.unread:
-        log.warning(f"{definition.unread}: which other steps use the same key was not seen.")
     found = Evidence()
     if decision.action or decision.change_too:
         found = gather(settings, build, answer, connect)

@@ -15,6 +15,7 @@ MAX_KEY_LENGTH = 255  # characters; PagerDuty rejects a longer dedup_key, it doe
 KEPT_LENGTH = 190  # characters of a longer key that stay readable in front of its SHA-256
 UNKNOWN = ":result unknown"
 STEP = "step"
+REF_UNKNOWN = "ref unknown"
 
 # A number at the start of a word, a `v` before it kept. Words are split at everything but letters and digits, and not
 # at a dot between digits. Else a number at the end of the tag.
@@ -32,6 +33,7 @@ class Subject:
     what: str  # step, step/unit tests, default, custom/nightly, name/NAME; "" for a pipeline of its branch
     custom: str = ""  # the custom pipeline's name, where a pipeline speaks
     given_key: str = ""  # DEDUP_KEY
+    name: str = ""  # ALERT_NAME
 
     @property
     def scope(self) -> str:
@@ -64,6 +66,11 @@ class Subject:
         return self.what == STEP or self.what.startswith(f"{STEP}/")
 
     @property
+    def is_placed(self) -> bool:
+        """Whether it is known on which ref the build ran."""
+        return self.where != REF_UNKNOWN
+
+    @property
     def is_deployment(self) -> bool:
         return self.where.startswith("deployment/")
 
@@ -78,7 +85,7 @@ class Subject:
 def of_step(build: Build, alert_name: str, dedup_key: str) -> Subject:
     where, value = (f"deployment/{build.deployment}", build.deployment) if build.deployment else _where(build)
     what = f"{STEP}/{alert_name}" if alert_name else STEP
-    return Subject(build.repository, where, value, what, given_key=dedup_key)
+    return Subject(build.repository, where, value, what, "", dedup_key, alert_name)
 
 
 def of_pipeline(build: Build, alert_name: str, dedup_key: str, selector: tuple[str, str] = ("", "")) -> Subject:
@@ -89,13 +96,13 @@ def of_pipeline(build: Build, alert_name: str, dedup_key: str, selector: tuple[s
     if not build.ref_known and not which:
         which = "/".join(filter(None, selector))
     what = ":".join(filter(None, (which, f"name/{alert_name}" if alert_name else "")))
-    return Subject(build.repository, where, value, what, pattern if kind == "custom" else "", dedup_key)
+    return Subject(build.repository, where, value, what, pattern if kind == "custom" else "", dedup_key, alert_name)
 
 
 def _where(build: Build) -> tuple[str, str]:
     """The place, and the value that it takes."""
     if not build.ref_known:
-        return "ref unknown", ""
+        return REF_UNKNOWN, ""
     if build.pull_request:
         return f"pr/{build.pull_request}", build.pull_request
     if build.tag:

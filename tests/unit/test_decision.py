@@ -1,176 +1,208 @@
-"""The design's tables: every result from every origin, and what is sent for it."""
+"""The design's tables: every result, whom it speaks for, and what is sent for it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pipe.build import Build
+from pipe import subject
+from pipe.build import Build, Told
 from pipe.decision import decide
-from pipe.definition import Step
 from pipe.filters import kept_out
-from pipe.outcome import Origin, Outcome, Result, from_variables
+from pipe.outcome import Outcome, Result
 from pipe.ownership import Ownership
-from pipe.variables import Settings
+from pipe.settings import Settings
+from pipe.wording import Case
+from tests.unit.files import DEPLOY, MAIN, PR, TAG
 
-CI = Build(repository="acme/shop", branch="main", in_ci=True)
-OWNER, OTHERS = Ownership(), Ownership(owns=False, why_not="two steps hold it")
-
-F, S, T, N, X, U = Result.FAILED, Result.SUCCESSFUL, Result.STOPPED, Result.NOTHING_RAN, Result.IGNORED, Result.UNKNOWN
-
-
-def sent(result: Result, owner=OWNER, origin=Origin.EXIT_CODE, build=CI, outcome=(), **settings) -> str:
-    return decide(Settings(**settings), build, Outcome(result, origin, "so it went", **dict(outcome)), owner).action
+F, S, T, N, X, M, U = (
+    Result.FAILED, Result.SUCCESSFUL, Result.STOPPED, Result.NOTHING_RAN, Result.IGNORED, Result.MISPLACED, Result.UNKNOWN,
+)  # fmt: skip
+OWNER, OTHERS = Ownership(), Ownership("Lint and Unit tests use the same key", "Give each an ALERT_NAME")
+AUTO = Settings()
 
 
-@pytest.mark.parametrize("origin", list(Origin))
+def case(result: Result, of_step: bool = True, owner: Ownership = OWNER, build: Build = MAIN, name: str = "", key: str = "", **more) -> Case:
+    about = {field: more.pop(field) for field in ("exit_code", "failed_steps", "skipped", "doubt", "told", "selector") if field in more}
+    outcome = Outcome(result, "so it went", of_step=of_step, **about)
+    what = subject.of_step(build, name, key) if of_step else subject.of_pipeline(build, name, key, outcome.selector)
+    return Case(outcome, what, owner, **more)
+
+
 @pytest.mark.parametrize(
-    ("result", "owner", "action"),
+    ("result", "of_step", "owner", "action", "closes_unknown"),
     [
-        (F, OWNER, "trigger"), (F, OTHERS, "trigger"),
-        (S, OWNER, "resolve"), (S, OTHERS, ""),
-        (T, OWNER, ""), (N, OWNER, ""), (X, OWNER, ""),
-        (U, OWNER, "trigger"), (U, OTHERS, "trigger"),
+        (F, True, OWNER, "trigger", False), (F, True, OTHERS, "trigger", False), (F, False, OWNER, "trigger", True), (F, False, OTHERS, "trigger", True),
+        (S, True, OWNER, "resolve", False), (S, True, OTHERS, "", False), (S, False, OWNER, "resolve", True), (S, False, OTHERS, "", True),
+        (T, True, OWNER, "", False), (N, False, OWNER, "", False), (X, True, OWNER, "", False), (M, True, OWNER, "", False),
+        (T, False, OWNER, "", False), (U, True, OWNER, "trigger", False), (U, False, OTHERS, "trigger", False),
     ],
 )  # fmt: skip
-def test_auto_decides_by_result_and_owner(origin, result, owner, action):
-    assert sent(result, owner, origin) == action
+def test_auto_decides_by_result_and_owner(result, of_step, owner, action, closes_unknown):
+    decision = decide(AUTO, case(result, of_step, owner))
+    assert (decision.action, decision.closes_unknown, decision.result_unknown, decision.failed) == (action, closes_unknown, result is U, result is U)
 
 
-def test_an_unknown_result_is_a_warning_of_its_own_and_fails_the_pipe():
-    decision = decide(Settings(), CI, Outcome(U, Origin.EXIT_CODE, "why"), OWNER)
-    assert (decision.action, decision.result_unknown, decision.failed) == ("trigger", True, True)
-    assert "why" in decision.reason
+def test_a_doubtful_success_resolves_nothing_but_the_unknown_and_says_why_in_yellow():
+    decision = decide(AUTO, case(S, False, doubt='"e2e" did not run, and failed when it last ran (#9)'))
+    assert (decision.action, decision.closes_unknown) == ("", True)
+    assert decision.warning == (
+        'Not resolving: "e2e" did not run, and failed when it last ran (#9). '
+        "An open alert stays open; until then no failure of this pipeline on main pages again."
+    )
+
+
+def test_a_resolve_that_is_withheld_says_who_else_uses_the_key_what_to_write_and_what_is_swallowed():
+    assert decide(AUTO, case(S, owner=OTHERS)).warning == (
+        "Not resolving: Lint and Unit tests use the same key. Give each an ALERT_NAME. "
+        "An open alert stays open; until then no failure of a step without ALERT_NAME on main pages again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "resolves"),
+    [
+        (case(F), "by a green run of this step"),
+        (case(F, build=DEPLOY, name="deploy"), "by a green run of this step"),
+        (case(F, may_be_skipped=True), "by a green run of this step; until then no failure of a step without ALERT_NAME on main pages again"),
+        (case(F, name="unit", may_be_skipped=True), "by a green run of this step; until then no failure of unit on main pages again"),
+        (case(F, owner=OTHERS), "by hand: Lint and Unit tests use the same key; until then no failure of a step without ALERT_NAME on main pages again"),
+        (case(F, build=DEPLOY, owner=OTHERS), "by hand: Lint and Unit tests use the same key; until then no failure of a step without ALERT_NAME in production pages again"),
+        (case(F, told=True), "by hand: this step failed beside the pipeline that it is told of, and may only run after failures; until then no failure of a step without ALERT_NAME on main pages again"),
+        (case(F, build=Build(branch="main")), "by hand: without BITBUCKET_REPO_FULL_NAME or DEDUP_KEY there is no dedup key"),
+        (case(F, False), "by a green run of this pipeline on main"),
+        (case(F, False, build=PR), "by a green run of this pipeline in pull request 42"),
+        (case(F, False, build=TAG), "by a green run of this pipeline on tags v…"),
+        (case(F, False, failed_steps=("API tests",)), "by a green run of this pipeline on main"),
+        (case(F, False, failed_steps=("API tests",), may_be_skipped=True), 'by a green run of this pipeline on main in which "API tests" ran; until then no failure of this pipeline on main pages again'),
+        (case(F, False, failed_steps=("a", "b"), skipped=("c",)), 'by a green run of this pipeline on main in which "a" and "b" ran; until then no failure of this pipeline on main pages again'),
+        (case(F, False, selector=("custom", "nightly")), "by a green run of custom pipeline nightly on main"),
+        (case(F, False, told=True, may_be_own=True, selector=("custom", "x")), "by hand: it is about a pipeline that may be the pager's own; until then no failure of custom pipeline x on main pages again"),
+    ],
+)  # fmt: skip
+def test_the_page_says_what_resolves_it_and_what_it_swallows_until_then(given, resolves):
+    decision = decide(AUTO, given)
+    assert decision.resolves == resolves
+    assert ("by hand" in resolves) == decision.warning.startswith("This alert will not resolve by itself: ")
+
+
+def test_an_ignored_success_never_resolves_and_the_page_says_so():
+    decision = decide(Settings(ignore_exit_codes=(0,)), case(F))
+    assert decision.resolves.startswith("by hand: 0 is among IGNORE_EXIT_CODES;")
+
+
+@pytest.mark.parametrize(
+    ("given", "resolves"),
+    [
+        (case(U, False), "by the next known result of a pipeline on main"),
+        (case(U, False, selector=("custom", "nightly")), "by the next known result of a pipeline on main"),
+        (case(U, True), "by hand, or by the next known result of a pipeline on main"),
+        (case(U, True, build=DEPLOY), "by hand"),
+        (case(U, False, key="shop"), "by hand"),
+        (case(U, False, key="shop-main"), "by the next known result of a pipeline on main"),
+        (case(U, False, build=Build(branch="main")), "by hand"),
+        (case(U, False, build=MAIN.told_of(None), told=True), "by hand"),
+        (case(U, False, told=True, may_be_own=True), "by hand"),
+    ],
+)  # fmt: skip
+def test_an_unknown_result_says_what_closes_it(given, resolves):
+    assert decide(AUTO, given).resolves == resolves
+
+
+@pytest.mark.parametrize("result", [F, S])
+@pytest.mark.parametrize(
+    "more",
+    [{"build": MAIN.told_of(None), "told": True}, {"may_be_own": True, "told": True}, {"key": "shop"}, {"build": Build(branch="main")}],
+)
+def test_what_may_be_about_another_ref_closes_no_alert_about_the_pipe_s_sight(result, more):
+    assert not decide(AUTO, case(result, False, owner=OTHERS if "key" in more else OWNER, **more)).closes_unknown
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"build": MAIN.told_of(None), "told": True}, "only known with a token"),
+        ({"may_be_own": True, "told": True}, "may be the pager's own"),
+    ],
+)
+def test_a_told_success_that_may_be_another_s_resolves_nothing(more, why):
+    decision = decide(AUTO, case(S, False, **more))
+    assert decision.action == ""
+    assert why in decision.warning
 
 
 def test_without_ci_an_unknown_result_is_an_error_only():
-    decision = decide(Settings(), Build(repository="acme/shop"), Outcome(U, Origin.EXIT_CODE, "why"), OWNER)
+    decision = decide(AUTO, case(U, in_ci=False))
     assert (decision.action, decision.failed) == ("", True)
 
 
-def test_a_doubtful_success_resolves_nothing_and_says_what_would_settle_it():
-    decision = decide(Settings(), CI, Outcome(S, Origin.BITBUCKET, "all passed", doubt='"e2e" did not run'), OWNER)
-    assert decision.action == ""
-    assert '"e2e" did not run' in decision.reason
+@pytest.mark.parametrize(
+    ("result", "code", "yellow"), [(X, 130, True), (X, 0, False), (M, None, True), (T, None, False), (N, None, False)]
+)
+def test_a_failed_build_for_which_nothing_is_sent_is_a_yellow_line(result, code, yellow):
+    assert bool(decide(AUTO, case(result, exit_code=code)).warning) is yellow
 
 
 @pytest.mark.parametrize(
     ("action", "result", "code", "sends"),
     [
-        ("trigger", F, 1, "trigger"), ("trigger", S, 0, "trigger"), ("trigger", U, None, "trigger"), ("trigger", X, 130, "trigger"),
+        ("trigger", F, 1, "trigger"), ("trigger", S, 0, "trigger"), ("trigger", U, None, "trigger"), ("trigger", X, 130, ""),
         ("acknowledge", F, 1, "acknowledge"), ("acknowledge", S, 0, "acknowledge"), ("acknowledge", U, None, "acknowledge"),
         ("resolve", F, 1, ""), ("resolve", S, 0, "resolve"), ("resolve", U, None, "resolve"), ("resolve", T, None, ""),
-        ("resolve", X, 130, ""), ("resolve", N, None, ""),
+        ("resolve", X, 130, ""), ("resolve", M, None, "resolve"),
         ("change", F, 1, ""), ("change", S, 0, "change"), ("change", U, None, "change"), ("change", X, 130, ""),
     ],
 )  # fmt: skip
-def test_an_explicit_action_is_sent_unless_the_build_is_known_not_to_be_good(action, result, code, sends):
-    assert sent(result, OTHERS, event_action=action, outcome={"exit_code": code}) == sends
+def test_an_explicit_action_is_sent_unless_the_result_is_known_to_be_no_success(action, result, code, sends):
+    assert decide(Settings(event_action=action), case(result, owner=OTHERS, exit_code=code)).action == sends
 
 
-def test_an_explicit_resolve_beside_an_unreadable_exit_code_sends_nothing():
-    assert sent(U, event_action="resolve", unreadable_result="EXIT_CODE is abc") == ""
-    assert sent(U, event_action="trigger", unreadable_result="EXIT_CODE is abc") == "trigger"
+@pytest.mark.parametrize("bad", [{"bad_exit_code": "EXIT_CODE is abc"}, {"bad_build_status": "BUILD_STATUS is x"}])
+def test_an_explicit_resolve_beside_a_value_that_cannot_be_read_sends_nothing(bad):
+    assert decide(Settings(event_action="resolve", **bad), case(U)).action == ""
+    assert decide(Settings(event_action="trigger", **bad), case(U)).action == "trigger"
 
 
-def test_an_explicit_trigger_for_a_step_that_passed_warns():
-    decision = decide(Settings(event_action="trigger"), CI, Outcome(S, Origin.EXIT_CODE, "0", exit_code=0), OWNER)
-    assert decision.warning
-    assert decision.by_hand
+@pytest.mark.parametrize("action", ["resolve", "acknowledge"])
+def test_without_a_key_neither_a_resolve_nor_an_acknowledgement_is_sent(action):
+    decision = decide(Settings(event_action=action), case(S, build=Build(branch="main")))
+    assert (decision.action, decision.failed) == ("", True)
+    assert decide(AUTO, case(S, build=Build(branch="main"))).action == ""
+    assert decide(Settings(event_action=action), case(S, build=Build(branch="main"), key="mine")).action == action
 
 
-PR = Build(repository="acme/shop", branch="fix", pull_request="42", destination="main", in_ci=True)
-TAG = Build(repository="acme/shop", tag="v1.2", in_ci=True)
+def test_an_explicit_trigger_for_a_step_that_passed_warns_and_is_resolved_by_hand():
+    decision = decide(Settings(event_action="trigger"), case(S, exit_code=0))
+    assert "pages for a step that passed" in decision.warning
+    assert decision.resolves.startswith("by hand: ")
+    assert not decide(Settings(event_action="trigger"), case(F, exit_code=1)).warning
+
+
+@pytest.mark.parametrize(
+    ("given", "follows"),
+    [(case(S, environment="production"), True), (case(S, owner=OTHERS, environment="production"), True), (case(F, environment="production"), False),
+     (case(S), False), (case(S, False), False), (case(X, environment="production"), False)],
+)  # fmt: skip
+def test_a_change_event_follows_a_deployment_step_that_passed(given, follows):
+    assert decide(Settings(change_event=True), given).change_too is follows
+    assert not decide(AUTO, given).change_too
+
+
+TOLD = replace(MAIN, told=Told("FAILED", "{1}"))
 
 
 @pytest.mark.parametrize(
     ("build", "settings", "sends"),
     [
-        (CI, {"branches": ("main",)}, True),
-        (CI, {"branches": ("release/*", "ma*")}, True),
-        (CI, {"branches": ("release/*",)}, False),
-        (CI, {"tags": ("v*",)}, True),
-        (PR, {}, False),
-        (PR, {"pull_requests": True}, True),
-        (PR, {"pull_requests": True, "branches": ("main",)}, True),
+        (MAIN, {"branches": ("main",)}, True), (MAIN, {"branches": ("release/*", "ma*")}, True), (MAIN, {"branches": ("dev",)}, False),
+        (MAIN, {}, True), (MAIN, {"tags": ("x",)}, True),
+        (PR, {}, False), (PR, {"pull_requests": True}, True), (PR, {"pull_requests": True, "branches": ("main",)}, True),
         (PR, {"pull_requests": True, "branches": ("fix",)}, False),
-        (TAG, {"tags": ("v*",)}, True),
-        (TAG, {"tags": ("release-*",)}, False),
-        (TAG, {"branches": ("main",)}, True),
-        (Build(in_ci=True), {"branches": ("main",), "tags": ("v*",)}, True),
+        (TAG, {"tags": ("v*",)}, True), (TAG, {"tags": ("release-*",)}, False), (TAG, {"branches": ("main",)}, True),
+        (TOLD.told_of(None), {"branches": ("dev",), "tags": ("x",)}, True),
+        (replace(TOLD, told=Told("FAILED", "{1}", "pull-requests")).told_of(None), {}, False),
     ],
-)
-def test_runs_outside_the_filters_are_kept_out(build, settings, sends):
+)  # fmt: skip
+def test_the_filters_keep_back_only_what_is_known_to_be_outside(build, settings, sends):
     assert bool(kept_out(Settings(**settings), build)) is not sends
-
-
-@pytest.mark.parametrize(
-    ("origin", "on_fail", "action"),
-    [
-        (Origin.EXIT_CODE, "ignore", ""), (Origin.EXIT_CODE, "retry", "trigger"), (Origin.EXIT_CODE, "", "trigger"),
-        (Origin.BUILD_STATUS, "ignore", "trigger"), (Origin.BITBUCKET, "ignore", "trigger"),
-    ],
-)  # fmt: skip
-def test_the_failure_strategy_of_the_sole_holder_counts(origin, on_fail, action):
-    assert sent(F, Ownership(sole=Step(on_fail=on_fail)), origin) == action
-    assert sent(F, Ownership(sole=None), origin) == "trigger"
-
-
-def test_a_trigger_whose_success_will_not_resolve_it_says_so():
-    assert decide(Settings(), CI, Outcome(F, Origin.EXIT_CODE, "1"), OTHERS).by_hand == "two steps hold it"
-    with_resolver = Ownership(owns=False, why_not="two steps hold it", resolver='"done" in default')
-    assert not decide(Settings(), CI, Outcome(F, Origin.EXIT_CODE, "1"), with_resolver).by_hand
-
-
-DEPLOYMENT = Build(repository="acme/shop", branch="main", environment="production", in_ci=True)
-
-
-@pytest.mark.parametrize(
-    ("build", "result", "owner", "more", "change"),
-    [
-        (DEPLOYMENT, S, OWNER, {}, True), (DEPLOYMENT, S, OTHERS, {}, True), (DEPLOYMENT, F, OWNER, {}, False),
-        (CI, S, OWNER, {}, False), (DEPLOYMENT, U, OWNER, {}, False),
-        (DEPLOYMENT, S, OWNER, {"event_action": "resolve"}, False), (DEPLOYMENT, S, OWNER, {"event_action": "change"}, False),
-    ],
-)  # fmt: skip
-def test_a_change_event_follows_a_deployment_step_that_passed(build, result, owner, more, change):
-    settings = Settings(change_event=True, **more)
-    assert decide(settings, build, Outcome(result, Origin.EXIT_CODE, "so"), owner).change_too is change
-    assert not decide(Settings(**more), build, Outcome(result, Origin.EXIT_CODE, "so"), owner).change_too
-
-
-@pytest.mark.parametrize("action", ["resolve", "acknowledge"])
-def test_without_a_repository_there_is_no_key_to_resolve(action):
-    assert sent(U, build=Build(in_ci=True), event_action=action) == ""
-    assert sent(U, build=Build(in_ci=True), event_action=action, dedup_key="mine") == action
-
-
-@pytest.mark.parametrize(
-    ("settings", "result", "origin"),
-    [
-        ({"exit_code": 0}, S, Origin.EXIT_CODE),
-        ({"exit_code": 2}, F, Origin.EXIT_CODE),
-        ({"exit_code": -1}, F, Origin.EXIT_CODE),
-        ({"exit_code": 130, "ignore_exit_codes": (130,)}, X, Origin.EXIT_CODE),
-        ({"unreadable_result": "EXIT_CODE: x"}, U, Origin.EXIT_CODE),
-        ({"build_status": "successful"}, S, Origin.BUILD_STATUS),
-        ({"build_status": "failed"}, F, Origin.BUILD_STATUS),
-        ({"build_status": "error"}, F, Origin.BUILD_STATUS),
-        ({"build_status": "expired"}, F, Origin.BUILD_STATUS),
-        ({"build_status": "stopped"}, T, Origin.BUILD_STATUS),
-        ({"build_status": "successful", "exit_code": 0}, S, Origin.BUILD_STATUS),
-        ({"build_status": "successful", "exit_code": 1}, F, Origin.EXIT_CODE),
-        ({"build_status": "failed", "exit_code": 0}, F, Origin.BUILD_STATUS),
-        ({"build_status": "stopped", "exit_code": 143}, T, Origin.BUILD_STATUS),
-        ({"build_status": "successful", "unreadable_result": "EXIT_CODE: x"}, U, Origin.EXIT_CODE),
-        ({"build_status": "failed", "unreadable_result": "EXIT_CODE: x"}, F, Origin.BUILD_STATUS),
-        ({"exit_code": 0, "unreadable_result": "BUILD_STATUS: x"}, U, Origin.EXIT_CODE),
-        ({"exit_code": 1, "unreadable_result": "BUILD_STATUS: x"}, F, Origin.EXIT_CODE),
-    ],
-)
-def test_the_variables_tell_the_result(settings, result, origin):
-    outcome = from_variables(Settings(**settings))
-    assert (outcome.result, outcome.origin) == (result, origin)
-
-
-def test_where_the_variables_tell_nothing_bitbucket_has_to_be_asked():
-    assert from_variables(Settings()) is None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipe import ownership
 from pipe.build import Build
 from pipe.definition import Definition
+from pipe.placement import placed
 from tests.unit.files import BOTH, DEFAULT, DEPLOY, MAIN, PLAIN, PR, TAG, of_pipeline, of_step, pager, read, step
 
 ABSENT, UNREAD = Definition(absent=True), Definition(unread="bitbucket-pipelines.yml could not be read (too large)")
@@ -241,10 +241,10 @@ def test_the_yellow_line_names_the_other_steps_and_the_one_thing_to_write():
     ],
 )  # fmt: skip
 def test_where_this_very_run_can_stand(text, build, name, key, steps):
-    assert [one.step.name for one in ownership.placed(read(text), build, name, key)] == steps
+    assert [one.step.name for one in placed(read(text), build, name, key)] == steps
 
 
 def test_a_script_of_an_ordinary_step_runs_only_after_a_success():
     text = "triggers: {pipeline-completed: [{condition: x, pipelines: [told]}]}\npipelines: {custom: {told: [%s], plain: [%s]}, default: [{step: {script: [%s]}}]}"
-    placed = ownership.placed(read(text % (step(where="script"), step(where="script"), pager())), MAIN, "", "")
-    assert [one.runs_only_after_a_success for one in placed] == [False, True, True]
+    found = placed(read(text % (step(where="script"), step(where="script"), pager())), MAIN, "", "")
+    assert [one.runs_only_after_a_success for one in found] == [False, True, True]

@@ -1,0 +1,118 @@
+"""Where this pipe stands in `bitbucket-pipelines.yml`: where this run can be, and what can open the same alert."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipe.build import Build
+from pipe.definition import Definition, Item, Pipeline, Step
+from pipe.lib.text import one_line
+from pipe.subject import STEP, Subject
+
+SILENT_ACTIONS = ("resolve", "acknowledge", "change")  # they open no alert
+REF_VARIABLES = ("BITBUCKET_BRANCH", "BITBUCKET_TAG", "BITBUCKET_PR_ID", "BITBUCKET_DEPLOYMENT_ENVIRONMENT")
+MAX_NAME_LENGTH = 80  # characters
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An item of this pipe, and where it stands."""
+
+    pipeline: Pipeline
+    step: Step
+    item: Item
+    in_triggered_pipeline: bool = False
+
+    @property
+    def runs_only_after_a_success(self) -> bool:
+        return self.item.place == "script" and not self.step.final and not self.in_triggered_pipeline
+
+    @property
+    def sees_exit_code(self) -> bool:
+        return self.item.place == "after-script" or self.item.exit_code not in (
+            "", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}",
+        )  # fmt: skip
+
+    @property
+    def opens_a_steps_alert(self) -> bool:
+        return self.item.action not in SILENT_ACTIONS and (self.sees_exit_code or self.item.action != "auto")
+
+    @property
+    def opens_a_pipelines_alert(self) -> bool:
+        speaks = bool(self.item.build_status) or (self.item.place == "script" and self.step.final)
+        return self.item.action not in SILENT_ACTIONS and speaks
+
+    @property
+    def name(self) -> str:
+        return one_line(self.step.name, MAX_NAME_LENGTH) or ("the final step" if self.step.final else "an unnamed step")
+
+
+def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str) -> tuple[Placed, ...]:
+    """Where in the file this very run can stand."""
+    return tuple(
+        one
+        for one in _items(definition, definition.possible(build))
+        if in_environment(one.step, build.environment)
+        and _could_be(one.item.alert_name, alert_name)
+        and _could_be(one.item.dedup_key, dedup_key)
+    )
+
+
+def openers(definition: Definition, build: Build, subject: Subject) -> Iterator[Placed]:
+    """Every item that could have this run's key. One with a DEDUP_KEY that names no ref could have it anywhere."""
+    alike = definition.about_the_same(build) if subject.is_step else definition.possible(build)
+    possible = {id(pipeline) for pipeline in alike}
+    anywhere = not subject.is_step or build.is_pull_request
+    for one in _items(definition, definition.pipelines):
+        here = id(one.pipeline) in possible and (anywhere or in_environment(one.step, build.deployment))
+        if (here or (subject.given_key and not names_ref(one.item))) and _can_have(one.item, subject):
+            yield one
+
+
+def _can_have(item: Item, subject: Subject) -> bool:
+    if item.dedup_key and _could_be(item.dedup_key, subject.whole_key):
+        return True
+    if item.dedup_key and not _could_be(item.dedup_key, ""):
+        return False
+    what = STEP if subject.is_step else "name"
+    if not item.alert_name or _could_be(item.alert_name, ""):
+        unnamed = f"{subject.prefix}:{STEP}" if subject.is_step else subject.prefix
+        if unnamed == subject.whole_key:
+            return True
+    marker = f":{what}/"
+    head, found, name = subject.whole_key.partition(marker)
+    return bool(found) and head == subject.prefix and bool(item.alert_name) and _could_be(item.alert_name, name)
+
+
+def names_ref(item: Item) -> bool:
+    return not item.dedup_key or any(f"${v}" in item.dedup_key or f"${{{v}}}" in item.dedup_key for v in REF_VARIABLES)
+
+
+def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Placed]:
+    for pipeline in pipelines:
+        triggered = pipeline.section == "custom" and pipeline.pattern in definition.triggered
+        for step in pipeline.steps:
+            yield from (Placed(pipeline, step, item, triggered) for item in step.items)
+
+
+def _could_be(text: str, value: str) -> bool:
+    """Whether the step's shell can have made the value of the text: what stands around each `$` decides."""
+    literal = re.split(r"\$\{[^}]*\}|\$\(.*\)|\$\w*|`.*`|\\.?", " ".join(text.split()))
+    return re.fullmatch(".*".join(map(re.escape, literal)), value, re.DOTALL) is not None
+
+
+def in_environment(step: Step, environment: str) -> bool:
+    return any(same_environment(one, environment) for one in step.environments)
+
+
+def same_environment(one: str, other: str) -> bool:
+    """`BITBUCKET_DEPLOYMENT_ENVIRONMENT` is the URL-friendly form of the name in the file."""
+    if not one or not other:
+        return one == other
+    return "$" in one or not one.isascii() or _friendly(one) == _friendly(other)
+
+
+def _friendly(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,0 +1,87 @@
+"""What a page and the log say of what will resolve an alert, and of what it keeps from paging until then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipe.outcome import Outcome
+from pipe.ownership import Ownership
+from pipe.subject import Subject
+
+NO_KEY = "without BITBUCKET_REPO_FULL_NAME or DEDUP_KEY there is no dedup key"
+BESIDE_A_FAILURE = "this step failed beside the pipeline that it is told of, and may only run after failures"
+REF_UNKNOWN = "on which ref that pipeline ran is only known with a token"
+MAY_BE_OWN = "it is about a pipeline that may be the pager's own"
+ZERO_IGNORED = "0 is among IGNORE_EXIT_CODES"
+NEVER_RESOLVES = "EVENT_ACTION: trigger never resolves"
+MAX_NAMED_STEPS = 3  # in one sentence
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that a decision depends on, beside the variables."""
+
+    outcome: Outcome
+    subject: Subject
+    owner: Ownership
+    environment: str = ""  # of a step in a deployment
+    in_ci: bool = True
+    may_be_skipped: bool = False  # a step of this alert has a condition, or stands at a manual gate
+    may_be_own: bool = False  # told of a pipeline that may be the pager's own: it never resolves
+
+
+def resolves(case: Case, why_not: str) -> str:
+    """What will resolve the alert that is opened now; `why_not`: why no build does, empty where one does."""
+    if why_not:
+        return f"by hand: {why_not}{_until_then(case)}"
+    if case.outcome.of_step:
+        text = "by a green run of this step"
+    else:
+        text = f"by a green run of {_pipeline(case)} {case.subject.scope}"
+        if case.outcome.failed_steps and _may_be_skipped(case):
+            text += f" in which {_quoted(case.outcome.failed_steps)} ran"
+    return text + (_until_then(case) if _may_be_skipped(case) else "")
+
+
+def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:
+    """The same of the alert that says that a result cannot be told."""
+    if not closed_by_a_pipeline or case.subject.is_deployment:  # no pipeline's alert is about an environment
+        return "by hand"
+    by_pipeline = f"by the next known result of a pipeline {case.subject.scope}"
+    return f"by hand, or {by_pipeline}" if case.subject.is_step else by_pipeline
+
+
+def not_by_itself(case: Case, why: str) -> str:
+    """The yellow line beside a page that nothing will resolve."""
+    return f"This alert will not resolve by itself: {why}.{_advice(case)}"
+
+
+def not_resolving(case: Case, why: str) -> str:
+    """The yellow line of a success that resolves nothing."""
+    stays = f" An open alert stays open{_until_then(case)}." if case.subject.key else ""
+    return f"Not resolving: {why}.{_advice(case)}{stays}"
+
+
+def _advice(case: Case) -> str:
+    return f" {case.owner.advice}." if case.owner.advice else ""
+
+
+def _until_then(case: Case) -> str:
+    """What the open alert swallows. Without a key it swallows nothing."""
+    if not case.subject.key:
+        return ""
+    what = case.subject.name or ("a step without ALERT_NAME" if case.subject.is_step else _pipeline(case))
+    return "; until then no failure of " + " ".join(filter(None, (what, case.subject.scope, "pages again")))
+
+
+def _may_be_skipped(case: Case) -> bool:
+    return case.may_be_skipped or bool(case.outcome.skipped)
+
+
+def _pipeline(case: Case) -> str:
+    return f"custom pipeline {case.subject.custom}" if case.subject.custom else "this pipeline"
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    *first, last = (f'"{name}"' for name in names[:MAX_NAMED_STEPS])
+    return f"{', '.join(first)} and {last}" if first else last

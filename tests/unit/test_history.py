@@ -1,0 +1,162 @@
+"""What the other builds under the same key say of a success or a failure."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipe.bitbucket.runs import PipelineRun, StepRun
+from pipe.build import Build
+from pipe.history import MAX_STEP_LISTS, History, read
+
+SHOP = Build(repository="acme/shop", branch="main")
+
+
+def build(number: int, result: str = "SUCCESSFUL", **more) -> PipelineRun:
+    target = {"ref_type": "branch", "ref_name": "main", "selector_type": "branches", "selector_pattern": "main"}
+    return PipelineRun(uuid=f"{{{number}}}", number=number, state="COMPLETED", result=result, **{**target, **more})
+
+
+class Api:
+    """Bitbucket's API with some builds, and their steps as `name: result`; counts what it is asked."""
+
+    def __init__(self, *builds: PipelineRun, **steps: dict[str, str]) -> None:
+        self.found, self.listed, self.asked, self.branches = builds, steps, [], []
+
+    def builds(self, branch: str = "") -> tuple[PipelineRun, ...]:
+        self.branches.append(branch)
+        return self.found
+
+    def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
+        number = pipeline_uuid.strip("{}")
+        self.asked.append(int(number))
+        found = self.listed.get(f"n{number}", {})
+        return tuple(StepRun(name=name.rstrip("*"), result=result) for name, result in found.items())
+
+
+def doubt(api: Api, own: PipelineRun, *skipped: str) -> str:
+    return read(api, own, SHOP).doubt(api, skipped)
+
+
+OWN = build(10)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (build(11, "FAILED"), "#11"), (build(11, "ERROR"), "#11"), (build(11, "EXPIRED"), "#11"), (build(11, "STOPPED"), "#11"),
+        (build(11), ""), (build(11, "STOPPED", terminator="Ada"), ""), (build(11, ""), ""), (build(9, "FAILED"), ""),
+        (build(11, "FAILED", ref_name="dev"), ""), (build(11, "FAILED", selector_type="custom", selector_pattern="nightly"), ""),
+        (build(11, "FAILED", selector_type="default", selector_pattern=""), ""),
+        (build(11, "FAILED", pull_request=7), ""), (build(11, "FAILED", ref_type="tag"), ""),
+    ],
+)  # fmt: skip
+def test_a_success_is_in_doubt_where_a_newer_finished_build_of_the_same_key_failed(other, says):
+    found = doubt(Api(other, OWN), OWN)
+    assert bool(found) == bool(says)
+    assert says in found
+
+
+def test_a_failure_between_this_build_and_a_newer_one_that_passed_is_a_doubt_too():
+    assert "#11" in doubt(Api(build(12), build(11, "FAILED"), OWN), OWN)
+
+
+@pytest.mark.parametrize(
+    ("others", "number"),
+    [([build(11)], 11), ([build(12), build(11, "FAILED")], 12), ([build(12, "FAILED"), build(11)], None), ([build(9)], None), ([], None),
+     ([build(13, ""), build(12)], 12)],
+)  # fmt: skip
+def test_the_newest_build_tells_whether_a_newer_one_passed(others, number):
+    newer = read(Api(*others, OWN), OWN, SHOP).newer_passed
+    assert (newer.number if newer else None) == number
+
+
+@pytest.mark.parametrize(
+    ("tag", "other", "says"), [("v2.0.1", "v2.0.2", True), ("v2.0.1", "v1.9.5", True), ("v2.0.1", "web-v2.0.2", False)]
+)
+def test_tags_of_one_line_are_builds_of_one_key(tag, other, says):
+    own = build(10, ref_type="tag", ref_name=tag, selector_type="tags", selector_pattern="*")
+    api = Api(build(11, "FAILED", ref_type="tag", ref_name=other, selector_type="tags", selector_pattern="*"))
+    assert bool(doubt(api, own)) is says
+    assert api.branches == [""]
+
+
+def test_builds_of_a_branch_are_asked_for_by_its_name():
+    api = Api()
+    doubt(api, OWN)
+    assert api.branches == ["main"]
+
+
+def test_another_pipeline_of_the_same_key_that_failed_last_is_a_doubt():
+    brace = {"selector_pattern": "{main,dev}"}
+    assert "branches: {main,dev} uses the same key" in doubt(Api(OWN, build(9, "FAILED", **brace), build(8, **brace)), OWN)
+    assert not doubt(Api(OWN, build(9, **brace), build(8, "FAILED", **brace)), OWN)
+    assert doubt(Api(OWN, build(9, "STOPPED", terminator="Ada", **brace), build(8, "FAILED", **brace)), OWN)
+    assert not doubt(Api(OWN, build(9), build(8, "FAILED")), OWN)
+
+
+@pytest.mark.parametrize(
+    ("builds", "says"),
+    [
+        ({9: {"web": "FAILED"}}, True),
+        ({9: {"web": "SUCCESSFUL"}}, False),
+        ({9: {}, 8: {"web": "FAILED"}}, True),
+        ({9: {"web": "SUCCESSFUL"}, 8: {"web": "FAILED"}}, False),
+        ({9: {"web": "NOT_RUN"}, 8: {"web": "FAILED"}}, True),
+        ({9: {"web": "SKIPPED"}, 8: {"web": "SUCCESSFUL"}, 7: {"web": "FAILED"}}, False),
+        ({9: {"web": "FAILED"}, 8: {"web": "SUCCESSFUL"}}, True),
+        ({9: {"web": "STOPPED"}, 8: {"web": "FAILED"}}, True),
+        ({9: {"web": "SUCCESSFUL", "web*": "FAILED"}}, True),
+        ({9: {"web": "SUCCESSFUL", "web*": "NOT_RUN"}, 8: {"web": "FAILED"}}, True),
+        ({9: {"web": "SUCCESSFUL", "web*": "SUCCESSFUL"}, 8: {"web": "FAILED"}}, False),
+        ({11: {"web": "SUCCESSFUL"}, 8: {"web": "FAILED"}}, False),
+        ({}, False),
+    ],
+)  # fmt: skip
+def test_a_step_that_did_not_run_is_a_doubt_where_it_failed_when_it_last_ran(builds, says):
+    """The builds that hold a failed step failed; so did, for another reason, those that passed no step on."""
+    results = {n: "FAILED" if "FAILED" in steps.values() or (n != 11 and not steps) else "SUCCESSFUL" for n, steps in builds.items()}
+    api = Api(OWN, *(build(n, results[n]) for n in builds), **{f"n{n}": steps for n, steps in builds.items()})
+    found = doubt(api, OWN, "web")
+    assert bool(found) is says
+    assert not says or '"web" did not run, and failed when it last ran' in found
+
+
+def test_unnamed_steps_count_as_one():
+    assert "an unnamed step did not run" in doubt(Api(OWN, build(9, "FAILED"), n9={"": "FAILED"}), OWN, "")
+
+
+def test_an_error_beside_a_stopped_step_is_a_failure():
+    class Stopped(Api):
+        def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
+            return (StepRun(name="web", result="STOPPED", error="time limit"),)
+
+    assert doubt(Stopped(OWN, build(9, "STOPPED", terminator="Ada")), OWN, "web")
+
+
+def test_builds_that_passed_are_not_looked_into_unless_something_before_them_failed():
+    api = Api(*(build(n) for n in range(70, 10, -1)))
+    assert not doubt(api, build(71), "web", "docs")
+    assert api.asked == []
+
+
+def test_only_the_first_green_run_after_a_failed_one_is_looked_for():
+    steps = {f"n{n}": {"web": "SUCCESSFUL"} for n in range(30, 60)} | {"n29": {"web": "FAILED"}}
+    api = Api(*(build(n) for n in range(59, 29, -1)), build(29, "FAILED"), **steps)
+    assert not doubt(api, build(60), "web")
+    assert api.asked == [29, 30]
+
+
+def test_what_more_lists_would_have_to_settle_is_in_doubt():
+    api = Api(*(build(n) for n in range(59, 29, -1)), build(29, "FAILED"), n29={"web": "FAILED"})
+    assert "too many builds ago" in doubt(api, build(60), "web")
+    assert len(api.asked) == MAX_STEP_LISTS
+
+
+def test_each_build_is_asked_for_once():
+    api = Api(build(9, "FAILED"), n9={"web": "SUCCESSFUL", "docs": "SUCCESSFUL", "lint": "FAILED"})
+    assert not doubt(api, OWN, "web", "docs")
+    assert api.asked == [9]
+
+
+def test_a_build_that_is_not_finished_says_nothing():
+    assert read(Api(build(11, ""), OWN), OWN, SHOP) == History((), OWN)
