@@ -221,8 +221,11 @@ def _links(settings: Settings, story: Story) -> list[dict[str, str]]:
     if outcome.result is Result.FAILED:
         uuid = outcome.failed_step_uuid or (build.step_uuid if outcome.of_step else "")
         own.insert(0, ("Failed step", build.step_url(uuid)))
-    found = {href: text for text, href in reversed((*settings.links, *own)) if href}  # each once, by its first text
-    return [{"href": href} | ({"text": text} if text else {}) for href, text in reversed(found.items())]
+    found: dict[str, str] = {}
+    for text, href in (*settings.links, *own):
+        if href:
+            found.setdefault(href, text)
+    return [{"href": href} | ({"text": text} if text else {}) for href, text in found.items()]
 
 
 def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
