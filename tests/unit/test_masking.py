@@ -48,7 +48,11 @@ def test_of_the_integration_key_the_last_four_characters_stay():
     assert MASK.text(base64.b64encode(KEY.encode()).decode()) == "…ee44"
 
 
-@given(st.binary(max_size=9), st.text(alphabet=st.characters(codec="ascii", min_codepoint=33), min_size=12), st.binary(max_size=9))
+@given(
+    st.binary(max_size=9),
+    st.text(alphabet=st.characters(codec="ascii", min_codepoint=33), min_size=12),
+    st.binary(max_size=9),
+)
 def test_no_eight_characters_of_a_secret_s_base64_stay_wherever_it_stands(before, secret, behind):
     encoded = base64.b64encode(before + secret.encode() + behind).decode()
     masked = Mask(others=(secret,)).text(encoded)
