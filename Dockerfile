@@ -19,12 +19,12 @@ FROM ${RUNTIME}
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="PagerDuty events" \
-      org.opencontainers.image.description="Page the people on call when a Bitbucket pipeline breaks, and let them sleep again when it mends." \
+      org.opencontainers.image.description="Page the people on call when a Bitbucket pipeline breaks, and resolve the incident when it is fixed." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /build/out /
-ENV PYTHONPATH=/opt/pipe:/opt/pipe/packed.zip PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PYTHONPATH=/opt/pipe PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532
 # -P: the working directory is somebody else's code. -S: nothing but the pipe's own libraries is on the path.
 ENTRYPOINT ["/usr/bin/python3.13", "-P", "-S", "-m", "pipe"]

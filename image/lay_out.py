@@ -12,7 +12,6 @@ import py_compile
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 LIBRARY = Path("opt/pipe")
@@ -32,15 +31,12 @@ LEFT_OUT = (
     "urllib3/contrib/emscripten",
     "urllib3/contrib/pyopenssl.py",
     "urllib3/contrib/socks.py",
-    "wcmatch/fnmatch.py",
-    "wcmatch/pathlib.py",
-    "wcmatch/wcmatch.py",
 )
-# Reading one commit takes these of dulwich.
-KEPT_OF_DULWICH = ("__init__", "_typing", "errors", "file", "lru_cache", "object_format", "objects", "pack")
-# Libraries that few runs import, or that are large and cheap to unpack, go into a zip file, which Python imports from
-# too: 0.6 MB less for some 3 ms.
-PACKED = ("bracex", "cerberus", "dulwich", "idna", "wcmatch", "yaml")
+# Reading one commit takes these of dulwich; all of it would be 8 MB more.
+KEPT_OF_DULWICH = (
+    "__init__", "_typing", "errors", "file", "lru_cache", "midx", "object_format", "object_store", "objects", "pack",
+    "protocol", "refs",
+)  # fmt: skip
 # cerberus reads its rules' schemas from docstrings, and a dataclass without one has it made at every start, which takes
 # longer than all else in the pipe's own modules; everything else does without docstrings and asserts.
 NEEDS_DOCSTRINGS = ("cerberus", "pipe")
@@ -48,8 +44,7 @@ NEEDS_DOCSTRINGS = ("cerberus", "pipe")
 # Prints the standard library's modules that any run of the pipe may import.
 PROBE = """
 import sys
-import pipe.__main__, pipe.pipeline_result, pipe.globs, pipe.evidence.commit, pipe.evidence.log_tail
-import pipe.evidence.packs, pipe.evidence.reports, wcmatch.glob, yaml
+import pipe.__main__, pipe.evidence.commit, pipe.evidence.reports, dulwich.object_store, yaml
 import encodings.cp1252, encodings.idna, encodings.iso8859_15, encodings.utf_8_sig, netrc, xml.parsers.expat
 for name, module in sorted(sys.modules.items()):
     if getattr(module, "__file__", None) and module.__spec__ and module.__spec__.origin != "frozen":
@@ -77,7 +72,6 @@ def main(installed: Path, base: Path, out: Path) -> None:
             # of the metadata its headers, which scanners read, without the whole README behind them
             text = path.read_text()
             target.write_text(text.split("\n\n")[0] + "\n" if path.name == "METADATA" else text)
-    pack(out / LIBRARY)
     (out / LIBRARY / "certifi").mkdir(exist_ok=True)
     (out / LIBRARY / "certifi/cacert.pem").symlink_to(ROOTS)
     for name in probe.stdout.split():
@@ -89,15 +83,6 @@ def main(installed: Path, base: Path, out: Path) -> None:
                 out / STANDARD / relative.parent / "__pycache__" / f"{relative.stem}.{sys.implementation.cache_tag}.pyc"
             )
             compiled(source, cache, f"/{STANDARD}/{relative}")
-
-
-def pack(library: Path) -> None:
-    with zipfile.ZipFile(library / "packed.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name in PACKED:
-            for path in sorted((library / name).rglob("*.pyc")):
-                entry = zipfile.ZipInfo(str(path.relative_to(library)))  # with a fixed date: the same bytes every time
-                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-            shutil.rmtree(library / name)
 
 
 def compiled(source: Path, target: Path, shown: str) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from pipe import parsing
 from pipe.lib.environment import encodable, present, quoted, unexpanded
@@ -27,6 +28,7 @@ RESULT = "it tells nothing"
 OPTIONAL = "its default is used"
 FILTER = "it is ignored and keeps nothing back"
 
+LOCAL_HOSTS = ("localhost", "::1", "host.docker.internal")  # on the same machine
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "REQUESTS_CA_BUNDLE")
 ORDINARY = {"CI", "HOME", "HOSTNAME", "LANG", "PATH", "PWD", "SSL_CERT_FILE", *PROXIES}  # no slips of ours
 SECRETS_OF_BITBUCKET = ("PIPELINES_JWT_TOKEN", "BITBUCKET_STEP_OIDC_TOKEN")  # they can reach a pipe unmapped [R]
@@ -178,7 +180,7 @@ class Settings:
             )
         email = values["atlassian_account_email"]
         mask = Mask(values["integration_key"], tuple(_secrets(environ, values)), email)
-        notices = [*_notices(environ), *_add_bitbuckets_own_exit_code(environ, values)]
+        notices = [*_notices(environ), *_add_bitbuckets_own_exit_code(environ, values), *_plain_http(values["events_url"])]
         for name in SHOWN:  # before anything is cut, so that no part of a secret stays
             values[name] = mask.all(values[name])
         return cls(
@@ -256,6 +258,12 @@ def _notices(environ: Mapping[str, str]) -> Iterator[str]:
         yield "ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN only work together; one of them is missing."
     if re.search(r"^\s|\s$", environ.get("INTEGRATION_KEY", "")) and present(environ, "INTEGRATION_KEY"):
         yield "INTEGRATION_KEY has spaces around it; they were left out."
+
+
+def _plain_http(url: str) -> Iterator[str]:
+    host = urlsplit(url).hostname or ""
+    if url.startswith("http:") and host not in LOCAL_HOSTS and not host.startswith("127."):
+        yield "EVENTS_URL is plain http: the integration key can be read on the way."
 
 
 def _is_part_of_an_array(name: str) -> bool:

@@ -186,6 +186,15 @@ def test_a_bad_region_is_no_matter_where_events_url_says_where_to():
     assert settings.problems[0].startswith("REGION: ")
 
 
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [("http://relay.example", True), ("http://10.0.0.1:80/x", True), ("https://relay.example", False), ("http://127.0.0.1:8025", False),
+     ("http://localhost", False), ("http://[::1]:1", False), ("http://host.docker.internal:8025", False)],
+)  # fmt: skip
+def test_plain_http_warns_but_not_on_this_machine(url, warns):
+    assert bool(read({**GOOD, "EVENTS_URL": url}).notices) is warns
+
+
 @pytest.mark.parametrize("name", SECRETS_OF_BITBUCKET)
 def test_bitbucket_s_own_tokens_are_secrets_like_any_other(name):
     settings = read({**GOOD, name: "eyJhbGciOi.a-token-of-bitbucket", "SUMMARY": "eyJhbGciOi.a-token-of-bitbucket"})
