@@ -1,28 +1,44 @@
-# The two commands of the README, and those that keep the project.
+# The README's commands, and those that keep the project. `make` alone lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --override override.txt \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
-.PHONY: demo test bench lint image lock clean
+.DEFAULT_GOAL := help
+.PHONY: help demo sandbox pictures test histories mutants bench lint format image lock clean
 
-demo: $(VENV)/ready  ## the main job against the sandbox: builds break and mend, incidents open and close
+help:  ## this list
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
+
+demo: $(VENV)/ready  ## the main job against the sandbox: builds break and are fixed, incidents open and close
 	$(BIN)/python -m sandbox.demo
 
 test: $(VENV)/ready  ## all tests; the container tests too where a Docker engine answers
 	$(BIN)/python -m pytest $(OPTIONS)
 
+histories: $(VENV)/ready  ## 10,000 generated histories of builds (HISTORIES=n): no lost page, no false resolve
+	$(BIN)/python -m tests.histories
+
+mutants: $(VENV)/ready  ## turns the rules round and counts the tests that do not notice
+	$(BIN)/python -m tests.mutants
+
 bench: $(VENV)/ready  ## speed, memory and size beside what they are compared with
 	$(BIN)/python -m bench
 
-lint: $(VENV)/ready
+lint: $(VENV)/ready  ## style, format and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/ready  ## put the format right
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet .
 
 image:  ## the image, for `docker run`
 	docker build --tag pagerduty-events:dev .
 
-lock:  ## needs uv; `make lock UPGRADE=--upgrade` takes newer versions
+lock:  ## the locked requirements anew (needs uv); `make lock UPGRADE=--upgrade` takes newer versions
 	cd requirements && printf 'docker\nGitPython\n' | $(LOCK) $(UPGRADE) --excludes /dev/stdin image.in --output-file image.txt
 	cd requirements && echo 'GitPython' | $(LOCK) $(UPGRADE) --excludes /dev/stdin dev.in --output-file dev.txt
 
@@ -33,4 +49,4 @@ $(VENV)/ready: requirements/dev.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .cache .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache mutants

@@ -111,6 +111,8 @@ class Run:
         receipt = deliver(event, settings.base_url, settings.integration_key, timeout, log.info)
         if receipt.accepted:
             self.unsent.remove(event)
+            if receipt.refused:
+                log.warning(f"PagerDuty refused the whole event and took its smallest form: {receipt.refused}.")
             keys = f"{event.dedup_key and f'dedup key {event.dedup_key}, '}integration key {settings.mask.key_shown}"
             log.success(f'PagerDuty accepted the {event.action} event "{event.summary}", {keys}.')
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ def alert(settings: Settings, story: Story, decision: Decision) -> Event:
     the resolve too (a partial one is refused [O])."""
     build, unknown = story.build, decision.result_unknown
     own = _unknown_summary(settings, story, decision) if unknown else _summary(settings, story, decision)
-    summary, cut = _shortened(own if unknown else settings.summary or own)
+    summary, cut = _shortened(settings.mask.text(own if unknown else settings.summary or own))
     payload = {
         "summary": summary,
         "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
@@ -108,7 +109,7 @@ def change(settings: Settings, story: Story) -> Event:
     """A change event: it has no action, no dedup key, no severity and no client, and pages nobody."""
     build = story.build
     what = f"deployed to {build.environment}" if build.environment else "ran"
-    summary, cut = _shortened(settings.summary or _sentence(story, what))
+    summary, cut = _shortened(settings.mask.text(settings.summary or _sentence(story, what)))
     payload = {
         "summary": summary,
         "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
@@ -140,7 +141,7 @@ def _summary(settings: Settings, story: Story, decision: Decision) -> str:
     subject = settings.alert_name or _failed_steps(story) or _pipeline(story)
     failed = decision.action == "trigger"
     newer = f"newer {story.newer_passed} passed" if story.newer_passed and failed else ""
-    return _sentence(story, f"{subject} {verb}", _figure(story) if failed else "", newer)
+    return _sentence(story, f"{subject} {verb}", _figure(story, settings.mask.text) if failed else "", newer)
 
 
 def _failed_steps(story: Story) -> str:
@@ -161,13 +162,13 @@ def _pipeline(story: Story) -> str:
     return f"pipeline {named}" if named else "build"
 
 
-def _figure(story: Story) -> str:
+def _figure(story: Story, hide: Callable[[str], str]) -> str:
     """What says most about the failure: how many tests failed, Bitbucket's error, the exit code."""
     evidence = story.evidence
     if evidence.failed_tests_total and evidence.tests_total:
         return f"{evidence.failed_tests_total} of {evidence.tests_total} tests failed"
     if story.outcome.error:
-        words = re.sub(r"^Container '[^']*' ", "", story.outcome.error).rstrip(".")
+        words = re.sub(r"^Container '[^']*' ", "", hide(story.outcome.error)).rstrip(".")
         return one_line(words, MAX_ERROR_LENGTH)
     return f"exit code {story.outcome.exit_code}" if story.outcome.exit_code else ""
 

@@ -53,4 +53,5 @@ class Log:
             print(self._mask.text(encodable(text)), file=sys.stdout if to_stdout else sys.stderr, flush=True)
 
     def _line(self, message: str) -> str:
-        return one_line(self._mask.text(encodable(message)), MAX_LINE_LENGTH)
+        flat = one_line(encodable(message), len(message))  # an escape sequence within a secret would hide it
+        return one_line(self._mask.text(flat), MAX_LINE_LENGTH)

@@ -45,7 +45,7 @@ def gather(settings: Settings, build: Build, answer: Answer, connect: Callable[[
         subject = re.split(r"\n\s*\n", run.commit_message.strip(), maxsplit=1)[0]
         found = replace(
             found,
-            commit_message=one_line(settings.mask.text(subject), MAX_SUBJECT),
+            commit_message=one_line(settings.mask.text(one_line(subject, len(subject))), MAX_SUBJECT),
             commit_author=one_line(settings.mask.text(run.commit_author), MAX_AUTHOR),
         )
     step = outcome.failed_step_uuid or (build.step_uuid if outcome.of_step else "")
