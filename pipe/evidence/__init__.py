@@ -1,76 +1,80 @@
-"""Evidence for the page: the commit, the failing tests, the log's tail. Each is optional, none may stop a page."""
+"""Evidence for the page: the commit and the failing tests, from the clone. Each is optional, none may stop a page."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from pipe.build import Build
-from pipe.interrupts import OutOfTime, at_most
-from pipe.outcome import Outcome, Result
-from pipe.variables import Settings
+from pipe.lib.wall import Unread, ask
 
-BUDGET = 2.0  # seconds for each kind of evidence
-MOST_TESTS = 20  # failing tests that are named
-TAIL_BYTES = 64 * 1024  # of a log, fetched by range
+SECONDS = 2.0  # for each piece of evidence
+SECONDS_WITHIN = 1.6  # after which the reader of the reports hands over what it has
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the page tells beside the result; whatever is absent is empty."""
+    """What the page tells beside the result; whatever is not known is empty, or None."""
 
     commit_message: str = ""
     commit_author: str = ""
-    failed_tests: tuple[str, ...] = ()
-    failed_tests_total: int | None = None  # None where no report was read
+    failed_tests: tuple[str, ...] = ()  # `suite.case: what went wrong`, at most 20 of at most 200 characters
+    failed_tests_total: int | None = None
+    tests_total: int | None = None  # all cases, skipped ones included
     log_tail: str = ""
     warnings: tuple[str, ...] = ()
 
 
-def gather(settings: Settings, build: Build, outcome: Outcome, log: Callable[[str], None]) -> Evidence:
-    """What can be told within two seconds each. Where one fails, a warning names it and the rest goes on."""
+def gather(
+    *, clone: Path, commit: str, test_reports: tuple[str, ...], read_tests: bool, conceal: Callable[[str], str]
+) -> Evidence:
+    """What the clone tells, each piece within 2 s. Where one cannot be read, a warning says why and the rest goes on.
 
-    def commit(found: Evidence) -> Evidence:
-        if not os.path.lexists(build.clone / ".git"):  # a step may do without a clone
-            return found
-        from pipe.evidence.commit import read_commit
-
-        read = read_commit(build.clone, build.commit)
-        return replace(found, commit_message=read.subject, commit_author=read.author)
-
-    def tests(found: Evidence) -> Evidence:
-        from pipe.evidence.reports import failing_tests
-
-        ends = time.monotonic() + 0.9 * BUDGET  # so that what was read by then is kept
-        read = failing_tests(build.clone, settings.test_reports or None, MOST_TESTS, ends, settings.mask.text)
-        warnings = tuple(f"Test reports: {reason}." for reason in read.skipped)
-        total = read.total if read.files else None
-        return replace(found, failed_tests=read.entries, failed_tests_total=total, warnings=found.warnings + warnings)
-
-    def log_tail(found: Evidence) -> Evidence:
-        from pipe import bitbucket
-        from pipe.evidence.log_tail import tail
-
-        api = bitbucket.connect(settings, build, time.monotonic() + 0.9 * BUDGET, log)
-        raw, cut = api.log_tail(build.pipeline_uuid, outcome.failed_step_uuid, TAIL_BYTES)
-        return replace(found, log_tail=tail(raw, settings.log_lines, settings.mask.every, cut_in_front=cut))
-
-    failed = outcome.result is Result.FAILED
-    sources = [
-        ("The commit", commit, bool(build.commit)),
-        ("The test reports", tests, failed and settings.test_reports != ("none",)),
-        ("The log's tail", log_tail, failed and settings.log_lines > 0 and bool(outcome.failed_step_uuid)),
-    ]
+    `commit`: its hash or an unambiguous beginning, empty for none. `test_reports`: globs relative to the clone, empty
+    for the folders where Bitbucket itself looks. `conceal` hides secrets; it sees every text before that is cut.
+    """
     found = Evidence()
-    for name, read, wanted in sources:
-        try:
-            with at_most(BUDGET):
-                found = read(found) if wanted else found
-        except OutOfTime:
-            found = replace(found, warnings=(*found.warnings, f"{name} could not be read within {BUDGET:g} s."))
-        except Exception as error:  # whatever it is, the page goes out
-            reason = str(error) or type(error).__name__
-            found = replace(found, warnings=(*found.warnings, f"{name} could not be read: {reason}."))
+    if commit and os.path.lexists(clone / ".git"):  # a step may do without a clone
+        found = _with_commit(found, clone, commit, conceal)
+    if read_tests:
+        found = _with_tests(found, clone, test_reports, conceal)
     return found
+
+
+def _with_commit(found: Evidence, clone: Path, commit: str, conceal: Callable[[str], str]) -> Evidence:
+    def question() -> tuple[str, str]:
+        from .commit import read_commit  # brings dulwich along, and that only where it is needed
+
+        return read_commit(clone, commit, conceal)
+
+    try:
+        subject, author = ask(question, seconds=SECONDS)
+    except Unread as error:
+        return _with_warning(found, f"The commit could not be read: {error}.")
+    return replace(found, commit_message=subject, commit_author=author)
+
+
+def _with_tests(found: Evidence, clone: Path, patterns: tuple[str, ...], conceal: Callable[[str], str]) -> Evidence:
+    def question() -> dict[str, Any]:
+        from .reports import read_reports
+
+        return read_reports(clone, patterns, SECONDS_WITHIN, conceal)
+
+    try:
+        answer = ask(question, seconds=SECONDS)
+    except Unread as error:
+        return _with_warning(found, f"The test reports could not be read: {error}.")
+    for note in answer["notes"]:
+        found = _with_warning(found, f"Test reports: {note}.")
+    return replace(
+        found,
+        failed_tests=tuple(answer["failed"]),
+        failed_tests_total=answer["failed_total"],
+        tests_total=answer["total"],
+    )
+
+
+def _with_warning(found: Evidence, warning: str) -> Evidence:
+    return replace(found, warnings=(*found.warnings, warning))

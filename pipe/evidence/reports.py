@@ -1,120 +1,176 @@
-"""Which tests failed, from the JUnit XML that the build left in its clone. Streamed: no report is ever held whole.
-
-There is no standard; this reads what pytest, jest-junit, Maven Surefire, gotestsum and .NET's JunitXml logger write.
-"""
+"""Which tests failed, by the JUnit XML that the build left in its clone. To be called behind the wall."""
 
 from __future__ import annotations
 
+import codecs
+import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from typing import Any, TextIO
+from xml.etree.ElementTree import ParseError, XMLParser
 
-from .files import RegularFile, find, why
-from .junit import GaveUp, NotJUnit, Parser
-from .terminal import one_line
-from .trails import BITBUCKETS_OWN, trails
+from pipe.lib.text import one_line
 
-CHUNK = 64 * 1024
-LARGEST = 64 * 1024 * 1024  # bytes read of one report: three times the largest that is promised to be read in time
-MOST_FILES = 5_000
-MOST_KNOWN = 10_000  # failed cases remembered to know them again in another report
-MOST_SKIPPED = 20  # reasons said one by one
-ENTRY = 300  # characters
-CASE = 200  # characters of an entry that the test's name may take, so that the message has its place
+from .junit import NotJUnit, Report
+from .search import BITBUCKETS_OWN, FOLDERS, find, globs
 
-
-@dataclass(frozen=True)
-class FailingTests:
-    """`entries`: `suite.case: first line of the message`, at most 300 characters each. `total`: failed and errored
-    cases. `files`: reports read, if only in part. `skipped`: why something was not read or read in part, a reason
-    each, at most 20 and then how many more."""
-
-    entries: tuple[str, ...]
-    total: int
-    files: int
-    skipped: tuple[str, ...]
+MAX_ENTRIES = 20
+MAX_NOTES = 5
+MAX_NOTE = 200  # characters
+CHUNK = 64 * 1024  # characters
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)")
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # https://www.w3.org/TR/xml/#charsets
+_REFERENCE = re.compile("&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
 
 
-def failing_tests(
-    root: Path,
-    patterns: Sequence[str] | None,
-    limit: int = 20,
-    deadline: float | None = None,
-    conceal: Callable[[str], str] = str,
-) -> FailingTests:
-    """The tests that failed, by the reports in the clone at `root`; the first `limit` of them by name.
+def read_reports(
+    clone: Path, patterns: tuple[str, ...], seconds: float, conceal: Callable[[str], str] = str
+) -> dict[str, Any]:
+    """What the reports in the clone say, as far as they can be read within `seconds`:
 
-    `patterns` are Bitbucket's globs relative to `root`; None means the folders where Bitbucket itself looks. There, XML
-    that is no JUnit report (coverage lies in the same folders) is passed over in silence; where patterns were given it
-    is named in `skipped`.
+    `failed`: the first 20 tests that failed, a line each. `failed_total`, `total`: how many failed, and how many there
+    are, skipped ones included; None unless there are reports and all of them were read to their end. `notes`: what
+    could not be read and why, a line each.
 
-    A case counts once however many reports repeat it (Surefire's and TestNG's, say), but as often as one report has
-    it, which is what the tool itself counts. `conceal` hides secrets before anything is cut. At `deadline`
-    (`time.monotonic()`) it stops and returns what it has.
-
-    Memory is bounded by a few MiB whatever the reports hold: at most 64 MiB are read of each and 5 000 of them, a
-    document type, one tag of more than 256 KiB, nesting deeper than 100 or more than 1 000 names end it. Raises
-    nothing for anything found on disk.
+    `patterns` are Bitbucket's globs relative to the clone; none means the folders where Bitbucket itself looks. There,
+    XML that is no JUnit report (coverage lies in the same folders) is passed over in silence.
     """
-    skipped: list[str] = []
-    more = 0
+    reading = _Reading(clone, patterns, time.monotonic() + seconds, conceal)
+    reading.read()
+    failed = [entry for entries in reading.failed.values() for entry in entries]
+    known = reading.reports > 0 and reading.whole
+    notes = reading.notes[:MAX_NOTES]
+    if more := len(reading.notes) - len(notes):
+        notes.append(f"and {more} more")
+    return {
+        "failed": failed[:MAX_ENTRIES],
+        "failed_total": len(failed) if known else None,
+        "total": reading.cases.total() if known else None,
+        "notes": notes,
+    }
 
-    def note(what: str, reason: str) -> None:
-        nonlocal more
-        if len(skipped) < MOST_SKIPPED:
-            skipped.append(one_line(f"{what}: {reason}", ENTRY))
-        else:
-            more += 1
 
-    ends_at = float("inf") if deadline is None else deadline
-    real = root.resolve()
-    wanted = BITBUCKETS_OWN if patterns is None else trails(real, patterns, note)
-    entries: list[str] = []
-    known: set[int] = set()
-    total = files = 0
-    for path, shown in find(real, wanted, note, ends_at):
-        if files == MOST_FILES:
-            note(shown, f"not read, nor what follows: more than {MOST_FILES} reports")
-            break
-        parser = Parser(known, limit - len(entries))
+class _Reading:
+    """One look through the clone. A test counts once however many reports repeat it (Surefire's and TestNG's, say), but
+    as often as one report has it in suites of its own."""
+
+    def __init__(self, clone: Path, patterns: tuple[str, ...], ends: float, conceal: Callable[[str], str]) -> None:
+        self.clone, self.patterns, self.ends, self.conceal = clone, patterns, ends, conceal
+        self.reports = 0
+        self.whole = True
+        self.cases: Counter[int] = Counter()
+        self.failed: dict[int, list[str]] = {}
+        self.notes: list[str] = []
+
+    def read(self) -> None:
+        wanted = {}
+        for pattern in self.patterns or (BITBUCKETS_OWN,):
+            try:
+                wanted[pattern] = globs(self.clone, pattern)
+            except ValueError as error:
+                self._note(pattern, f"not read: {error}")
+        unmatched = {*wanted}
+        for path in find(self.clone, [*chain(*wanted.values())], self._not_entered, self.ends):
+            unmatched -= {pattern for pattern in unmatched if any(glob.matches(path) for glob in wanted[pattern])}
+            self._read(path)
+            if time.monotonic() > self.ends:
+                break
+        if time.monotonic() > self.ends:
+            self._missed("the search", "stopped for lack of time")
+        elif self.patterns:
+            for pattern in sorted(unmatched):
+                hint = "; patterns are separated by spaces, without quotes" if set(",;'\"") & set(pattern) else ""
+                self._note(pattern, f"no such file{hint}")
+
+    def _read(self, path: str) -> None:
+        report = Report(self.conceal)
+        why = ""
         try:
-            _read(path, parser, ends_at)
+            _parse(self.clone / path, report, self.ends)
+        except NotJUnit as error:
+            if self.patterns:
+                self._note(path, str(error))
+            return
+        except ParseError as error:
+            why = f"broken XML in line {error.position[0]}"
+            report.break_off()
+        except MemoryError:
+            why = "too large"
         except TimeoutError:
-            raise
-        except GaveUp as error:
-            if patterns is not None or not isinstance(error, NotJUnit):
-                note(shown, f"{error}; what stands before was read" if parser.is_junit else str(error))
+            why = "no time to read it to its end"
         except OSError as error:
-            note(shown, why(error))
-        finally:
-            parser.release()
-        files += parser.is_junit
-        total += parser.total
-        entries += [_entry(*map(conceal, failure)) for failure in parser.failures]
-        known.update(parser.cases if len(known) < MOST_KNOWN else ())
-    if time.monotonic() > ends_at:
-        note("the search", "stopped for lack of time")
-    if more:
-        skipped.append(f"and {more} more")
-    return FailingTests(tuple(entries), total, files, tuple(skipped))
+            why = str(error.strerror).lower()
+        report.settle()
+        if why:
+            self._missed(path, f"{why}; what stands before was read" if report.cases else why)
+        self.reports += 1
+        self.cases |= report.cases
+        for key, entries in report.failed.items():
+            if len(entries) > len(self.failed.get(key, ())):
+                self.failed[key] = entries
+
+    def _not_entered(self, folder: str, why: str) -> None:
+        # Below the folders where Bitbucket looks; elsewhere it is no business of ours (a database's folder, say)
+        if self.patterns or not {*FOLDERS}.isdisjoint(folder.split("/")):
+            self._missed(folder, why)
+
+    def _missed(self, what: str, why: str) -> None:
+        self.whole = False
+        self._note(what, why)
+
+    def _note(self, what: str, why: str) -> None:
+        self.notes.append(one_line(self.conceal(f"{what}: {why}"), MAX_NOTE))
 
 
-def _read(path: str, parser: Parser, deadline: float) -> None:
-    with RegularFile(path) as report:
-        read = 0
-        while chunk := report.read(CHUNK):
-            read += len(chunk)
-            if read > LARGEST:
-                raise GaveUp(f"larger than {LARGEST // 1024 // 1024} MiB")
-            parser.feed(chunk)
-            if time.monotonic() > deadline:
-                raise GaveUp("no time to read it to its end")
-        parser.feed(b"", last=True)
+def _parse(path: Path, report: Report, ends: float) -> None:
+    """Reads the report to its end, or to `ends` (`time.monotonic()`) and raises `TimeoutError`."""
+    parser = XMLParser(target=report)
+    with path.open("rb") as file:
+        encoding = _encoding(file.read(200))
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        for piece in _pieces(file):
+            parser.feed(piece)  # text, so that the parser asks for no encoding
+            if time.monotonic() > ends:
+                raise TimeoutError
+    parser.close()
 
 
-def _entry(suite: str, case: str, message: str) -> str:
-    # jest-junit by default, and .NET's logger if asked to, write the suite's name in front of the case's too
-    repeated = case == suite or case.startswith((f"{suite} ", f"{suite}."))
-    name = case if repeated else ".".join(filter(None, (suite, case)))
-    return one_line(f"{one_line(name, CASE) or 'a test without a name'}: {message}", ENTRY)
+def _encoding(head: bytes) -> str:
+    """By the byte order mark, whatever is declared (PowerShell's `>` writes UTF-16 that says it is UTF-8); then by the
+    declaration, unless the very declaration shows that it is not so (.NET's StringWriter always says UTF-16)."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    if declared := _DECLARED.search(head):
+        name = declared[1].decode()
+        with suppress(LookupError, ValueError):
+            if b"<".decode(name, "replace") == "<":
+                return name
+    return "utf-8"
+
+
+def _pieces(file: TextIO) -> Iterator[str]:
+    """The text from its first `<` on (`npm test > report.xml` puts lines in front), without what XML cannot hold: tools
+    copy a test's output as it is."""
+    begun, left = False, ""
+    while piece := file.read(CHUNK):
+        piece, left = left + piece, ""
+        if not begun:
+            piece = piece[piece.index("<") :] if "<" in piece else ""
+            begun = bool(piece)
+        if (cut := piece.rfind("&", -9)) >= 0 and ";" not in piece[cut:]:
+            piece, left = piece[:cut], piece[cut:]
+        piece = _ILLEGAL.sub("\ufffd", piece)
+        yield _REFERENCE.sub(_legal, piece) if "&#" in piece else piece
+    yield left
+
+
+def _legal(reference: re.Match[str]) -> str:
+    number = int(reference[1], 16) if reference[1] else int(reference[2])
+    legal = number in (9, 10, 13) or 0x20 <= number < 0xD800 or 0xE000 <= number < 0xFFFE or 0xFFFF < number <= 0x10FFFF
+    return reference[0] if legal else "\ufffd"
