@@ -67,7 +67,9 @@ def _name(suite: str, case: str) -> str:
 def _lines(text: str) -> list[str]:
     """The lines of its beginning. One that is cut is left out where it can be: with it a secret may be cut."""
     lines = _SPELT_ESCAPE.sub("\x1b", text[:MAX_LOOKED_AT]).splitlines()
-    return lines[:-1] if len(text) > MAX_LOOKED_AT and len(lines) > 1 else lines
+    if len(text) > MAX_LOOKED_AT and len(lines) > 1:
+        lines.pop()
+    return [one_line(line, MAX_MESSAGE) for line in lines]
 
 
 def _telling(lines: list[str], own_name: Callable[[str], bool], kind: str) -> str:
@@ -75,12 +77,11 @@ def _telling(lines: list[str], own_name: Callable[[str], bool], kind: str) -> st
     kept: list[str] = []
     telling = False
     for line in lines:
-        plain = one_line(line, MAX_LOOKED_AT)
-        if telling and (_ends(plain) or kept[0] in plain):  # mocha says it once more in front of the trace
+        if telling and (_ends(line) or kept[0] in line):  # mocha says it once more in front of the trace
             break
-        telling = telling or _says_something(plain, own_name, kind)
-        if telling or _LEAD_IN.fullmatch(plain):
-            kept.append(plain)
+        telling = telling or _says_something(line, own_name, kind)
+        if telling or _LEAD_IN.fullmatch(line):
+            kept.append(line)
     return " ".join(kept) if telling else ""
 
 
@@ -90,7 +91,7 @@ def _ends(line: str) -> bool:
 
 
 def _says_something(line: str, own_name: Callable[[str], bool], kind: str) -> bool:
-    bare = line.strip(" :.!")
+    bare = _PLACE.sub("", line).strip(" :.!")
     return not (
         bare.lower() in _SET_PHRASES
         or bare in (kind, kind.replace("\\", ".").rpartition(".")[2])

@@ -22,6 +22,7 @@ MAX_ENTRIES = 20
 MAX_NOTES = 5
 MAX_NOTE = 200  # characters
 CHUNK = 64 * 1024  # characters
+NO_MEMORY = 1  # expat's XML_ERROR_NO_MEMORY
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # https://www.w3.org/TR/xml/#charsets
@@ -84,8 +85,10 @@ class _Reading:
             self._missed("the search", "stopped for lack of time")
         elif self.patterns:
             for pattern in sorted(unmatched):
-                hint = "; patterns are separated by spaces, without quotes" if set(",;'\"") & set(pattern) else ""
-                self._note(pattern, f"no such file{hint}")
+                odd = re.search("[,;'\"]", re.sub(r"\{[^{}]*\}", "", pattern))
+                self._note(
+                    pattern, "no such file" + ("; patterns are separated by spaces, without quotes" if odd else "")
+                )
 
     def _read(self, path: str) -> None:
         report = Report(self.conceal)
@@ -97,7 +100,7 @@ class _Reading:
                 self._note(path, str(error))
             return
         except ParseError as error:
-            why = f"broken XML in line {error.position[0]}"
+            why = "too large" if error.code == NO_MEMORY else f"broken XML in line {error.position[0]}"
             report.break_off()
         except MemoryError:
             why = "too large"

@@ -1,153 +1,120 @@
-"""Evidence in the page, end to end: what a real process finds in a real clone, and that nothing of it stops the page."""
+"""What a clone tells, and that no clone costs more than time and a warning: its reader is behind the wall."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
-import time
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import KEY, MAIN, ROOT
-
-FAILS = {**MAIN, "EXIT_CODE": "2"}
-
-
-def report(*cases: str) -> str:
-    return f'<testsuites><testsuite name="s">{"".join(cases)}</testsuite></testsuites>'
+from pipe.evidence import Evidence, gather
+from tests import hostile
 
 
-def failing(name: str, message: str = "assert 3 == 4") -> str:
-    return f'<testcase classname="tests.test_cart" name="{name}"><failure message="{message}">trace</failure></testcase>'
+def look(clone: Path, commit: str = hostile.COMMIT, *patterns: str, read_tests: bool = True) -> Evidence:
+    return gather(clone=clone, commit=commit, test_reports=patterns, read_tests=read_tests, conceal=str)
 
 
-PASSING = '<testcase classname="tests.test_cart" name="test_ok"/>'
+def test_a_clone_without_git_and_reports_tells_nothing_and_that_is_no_reason_to_warn(tmp_path):
+    assert look(tmp_path) == Evidence()
 
 
-@pytest.fixture
-def commit(pipe) -> str:
-    """A commit in the pipe's clone; its hash."""
-    if not shutil.which("git"):
-        pytest.skip("git, which makes the repository, is not on this machine")
-
-    def git(*words: str) -> str:
-        who = ["-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org"]
-        return subprocess.run(["git", *who, *words], cwd=pipe.clone, check=True, capture_output=True, text=True).stdout
-
-    git("init", "--quiet")
-    git("commit", "--quiet", "--allow-empty", "--message", "Count the cart's items again\n\nThey were wrong.")
-    return git("rev-parse", "HEAD").strip()
+def test_no_process_is_started_for_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipe.evidence.ask", None)
+    assert look(tmp_path, read_tests=False) == Evidence()
+    (tmp_path / ".git").mkdir()
+    assert look(tmp_path, commit="", read_tests=False) == Evidence()
 
 
-def reports(pipe, text: str, folder: str = "test-results") -> None:
-    (pipe.clone / folder).mkdir(parents=True, exist_ok=True)
-    (pipe.clone / folder / "junit.xml").write_text(text)
+def test_tests_and_commit_are_told_independently(tmp_path):
+    hostile.plain(tmp_path)
+    (tmp_path / ".git").mkdir()
+    assert look(tmp_path) == Evidence(
+        failed_tests=(hostile.FAILED,), failed_tests_total=1, tests_total=1,
+        warnings=("The commit could not be read: not in this clone.",),
+    )  # fmt: skip
+    assert look(tmp_path, "", "out/*.xml", "test-results/*") == Evidence(
+        failed_tests=(hostile.FAILED,), failed_tests_total=1, tests_total=1,
+        warnings=("Test reports: out/*.xml: no such file.",),
+    )  # fmt: skip
 
 
-def test_a_page_names_the_failing_tests_and_whose_commit_it_was(pipe, received, commit):
-    reports(pipe, report(PASSING, failing("test_count"), failing("test_sum", "1 != 2")))
-    assert pipe({**FAILS, "BITBUCKET_COMMIT": commit}).status == 0
-    assert received.details["failed_tests"] == ["tests.test_cart.test_count: assert 3 == 4", "tests.test_cart.test_sum: 1 != 2"]
-    assert received.details["failed_tests_total"] == 2
-    assert received.details["commit_message"] == "Count the cart's items again"
-    assert received.details["commit_author"] == "Ada Lovelace"
-    assert "ada@example.org" not in str(received.only)
-
-
-def test_a_resolve_names_the_commit_but_no_tests(pipe, received, commit):
-    reports(pipe, report(failing("test_count")))
-    pipe({**MAIN, "EXIT_CODE": "0", "BITBUCKET_COMMIT": commit})
-    assert received.only["event_action"] == "resolve"
-    assert received.details["commit_author"] == "Ada Lovelace"
-    assert "failed_tests" not in received.details
-
-
-def test_at_most_twenty_tests_are_named_and_all_are_counted(pipe, received):
-    reports(pipe, report(*(failing(f"test_{n}") for n in range(500))))
-    pipe(FAILS)
-    assert len(received.details["failed_tests"]) == 20
-    assert received.details["failed_tests_total"] == 500
-
-
-@pytest.mark.parametrize(
-    ("value", "folder", "total"),
-    [("", "test-results", 1), ("out/**/*.xml", "out/a", 1), ("out/*.xml", "test-results", None), ("none", "test-results", None),
-     ("../*.xml", "test-results", None)],
-)  # fmt: skip
-def test_where_reports_are_looked_for(pipe, received, value, folder, total):
-    reports(pipe, report(failing("test_count")), folder)
-    (pipe.clone.parent / "secret.xml").write_text(report(failing("secret")))
-    assert pipe({**FAILS, "TEST_REPORTS": value}).status == 0
-    assert received.details.get("failed_tests_total") == total
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("<testsuites><testsuite", "broken XML"),
-        ('<!DOCTYPE testsuites [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><testsuites>&b;</testsuites>', "document type"),
-        ('<!DOCTYPE testsuites [<!ENTITY a SYSTEM "file:///etc/passwd">]><testsuites>&a;</testsuites>', "document type"),
-    ],
-)
-def test_a_report_that_cannot_be_read_is_named_in_a_warning_and_the_page_goes_out(pipe, received, text, says):
-    reports(pipe, text)
-    run = pipe({**FAILS, "TEST_REPORTS": "test-results/*.xml"})
-    assert run.status == 0
-    assert says in received.details["pipe_warnings"][0]
-    assert "root:" not in str(received.only)
-    assert f"WARNING: {received.details['pipe_warnings'][0]}" in run.log
-
-
-def test_a_commit_that_is_not_in_the_clone_is_a_warning(pipe, received, commit):
-    assert pipe({**FAILS, "BITBUCKET_COMMIT": "0" * 40}).status == 0
-    assert received.details["pipe_warnings"] == ["The commit could not be read: not in this clone."]
-
-
-def test_a_clone_that_is_none_is_no_reason_to_warn(pipe, received):
-    pipe(FAILS)
-    assert "pipe_warnings" not in received.details
-
-
-def test_a_report_of_ten_thousand_tests_delays_the_page_by_less_than_its_budget(pipe, received):
-    case = '<testcase classname="tests.test_cart" name="test_{}"><system-out>{}</system-out></testcase>'
-    reports(pipe, report(*(case.format(n, "x" * 1900) for n in range(10_000)), failing("test_last")))
-    assert (pipe.clone / "test-results" / "junit.xml").stat().st_size > 19_000_000
-    started = time.monotonic()
-    pipe(FAILS)
-    assert time.monotonic() - started < 8
-    assert received.details["failed_tests"] == ["tests.test_cart.test_last: assert 3 == 4"]
-
-
-def test_evidence_that_hangs_is_cut_off_and_the_page_goes_out(pipe, received, tmp_path):
-    """A module in place of the real one that never comes back: whatever the reason, two seconds are all it gets."""
-    (tmp_path / "shadow").mkdir()
-    (tmp_path / "shadow" / "sitecustomize.py").write_text(
-        "import sys, types, time\n"
-        "module = types.ModuleType('pipe.evidence.reports')\n"
-        "module.failing_tests = lambda *_: time.sleep(60)\n"
-        "sys.modules['pipe.evidence.reports'] = module\n"
+def test_secrets_are_concealed_behind_the_wall(tmp_path):
+    hostile.plain(tmp_path)
+    found = gather(
+        clone=tmp_path, commit="", test_reports=(), read_tests=True, conceal=lambda text: text.replace("count", "****")
     )
-    started = time.monotonic()
-    run = pipe({**FAILS, "PYTHONPATH": f"{tmp_path / 'shadow'}:{ROOT}"})
-    assert run.status == 0
-    assert time.monotonic() - started < 6
-    assert received.details["pipe_warnings"] == ["The test reports could not be read within 2 s."]
+    assert found.failed_tests == ("tests.test_cart.test_****: assert 3 == 4",)
 
 
-def test_a_rerun_says_so(pipe, received):
-    run = pipe({**FAILS, "BITBUCKET_STEP_RUN_NUMBER": "2"})
-    assert received.details["rerun"] == 2
-    assert "run 2 of the step" in run.log
+READ_BY_THE_CHILD = """
+import sys
+from pathlib import Path
+from pipe.evidence import gather
+found = gather(clone=Path(sys.argv[1]), commit="ab" * 20, test_reports=(), read_tests=True, conceal=str)
+assert found.failed_tests and found.warnings
+print(*(name for name in sys.modules if name.startswith(("dulwich", "xml", "pyexpat"))))
+"""
 
 
-def test_a_secret_that_is_cut_in_a_test_s_name_stays_masked(pipe, received):
-    reports(pipe, report(failing("test_" + "x" * 165 + KEY + "y" * 50)))
-    pipe(FAILS)
-    assert KEY[:8] not in received.details["failed_tests"][0]
+def test_the_libraries_are_imported_in_the_child_alone(tmp_path):
+    hostile.plain(tmp_path)
+    (tmp_path / ".git").mkdir()
+    run = subprocess.run(
+        [sys.executable, "-c", READ_BY_THE_CHILD, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "\n"
 
 
-def test_secrets_in_the_commit_or_a_test_are_masked(pipe, received):
-    token = "ATCTT3xFfGN0-a-token"
-    reports(pipe, report(failing("test_count", f"got {token}")))
-    pipe({**FAILS, "BITBUCKET_ACCESS_TOKEN": token})
-    assert received.details["failed_tests"] == ["tests.test_cart.test_count: got ****"]
+NO_COMMIT = "The commit could not be read: "
+NO_TESTS = "Test reports: test-results/junit.xml: "
+READ_BEFORE = "; what stands before was read."
+NO_TIME = "Test reports: the search: stopped for lack of time."
+# Quickly made ones; the others are for the image. Of each: whether the failing test is told, and the warnings.
+HARM: dict[str, tuple[bool, list[str]]] = {
+    "delta_of_500_mb": (False, [NO_COMMIT + "too large."]),
+    "chain_of_200_000_deltas": (False, [NO_COMMIT + "too large."]),
+    "delta_of_itself": (False, [NO_COMMIT + "not understood (UnresolvedDeltas)."]),
+    "truncated_pack": (False, [NO_COMMIT + "not understood (ChecksumMismatch)."]),
+    "borrowing_in_a_circle": (False, [NO_COMMIT + "not understood (RecursionError)."]),
+    "git_of_itself": (False, [NO_COMMIT + "not understood (NotADirectoryError)."]),
+    "endless_git": (False, [NO_COMMIT + "too large."]),
+    "fifos": (False, [NO_COMMIT + "no answer within 2 s."]),
+    "entity_bomb": (False, [NO_TESTS + "broken XML in line 1."]),
+    "entity_in_a_circle": (False, [NO_TESTS + "broken XML in line 1."]),
+    "entity_from_outside": (True, [NO_TESTS + "broken XML in line 1" + READ_BEFORE]),
+    "report_without_an_end": (True, [NO_TESTS + "no time to read it to its end" + READ_BEFORE, NO_TIME]),
+    "nesting_without_an_end": (True, [NO_TESTS + "too large" + READ_BEFORE]),
+    "names_without_an_end": (True, [NO_TESTS + "too large" + READ_BEFORE]),
+    "report_of_1_gb_of_nothing": (False, [NO_TESTS + "no time to read it to its end.", NO_TIME]),
+}
+
+
+def peak() -> int:
+    """KiB of memory that this process has had at most. Not ru_maxrss: that starts with what the parent had."""
+    return int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1])
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_no_clone_costs_more_than_time_and_a_warning(tmp_path, monkeypatch, harm):
+    if harm != "fifos":  # a busy machine shall not make "no answer" of the rest
+        monkeypatch.setattr("pipe.evidence.SECONDS", 20)
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    hostile.ALL[harm](clone)
+    before = peak()
+    found = look(clone)
+    assert peak() - before < 2 * 1024
+    told, warnings = HARM[harm]
+    assert found == Evidence(failed_tests=(hostile.FAILED,) if told else (), warnings=tuple(warnings))
+    shutil.rmtree(tmp_path)
+
+
+def test_ten_thousand_tests_in_20_mb_are_read_in_time(tmp_path):
+    hostile.report_of_20_mb(tmp_path)
+    assert (tmp_path / hostile.REPORT).stat().st_size > 20_000_000
+    assert look(tmp_path) == Evidence(failed_tests=(hostile.FAILED,), failed_tests_total=1, tests_total=10_000)
+    shutil.rmtree(tmp_path)

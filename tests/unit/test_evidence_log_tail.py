@@ -1,17 +1,14 @@
-"""A log's last lines as a person would have seen them, and no secret in any of its spellings."""
+"""A log's last lines as a person would have seen them, and no secret in them."""
 
 from __future__ import annotations
 
-import json
 import time
-from base64 import b64encode, urlsafe_b64encode
-from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipe.evidence.log_tail import tail
+from pipe.evidence.log_tail import MAX_TAIL, tail
 
 
 @pytest.mark.parametrize(
@@ -33,7 +30,7 @@ from pipe.evidence.log_tail import tail
     ],
 )
 def test_the_last_lines_are_kept_without_blank_ones_at_the_end(raw, lines, shown):
-    assert tail(raw, lines, ()) == shown
+    assert tail(raw, lines, str, False) == shown
 
 
 @pytest.mark.parametrize(
@@ -69,11 +66,11 @@ def test_the_last_lines_are_kept_without_blank_ones_at_the_end(raw, lines, shown
     ],
 )
 def test_escapes_go_and_progress_is_what_it_was_at_last(raw, shown):
-    assert tail(raw.encode(), 10, ()) == shown
+    assert tail(raw.encode(), 10, str, False) == shown
 
 
-def test_bytes_that_are_not_utf_8_are_mended():
-    assert tail(b"a\xffb\xe2\x82\nc\xc3", 10, ()) == "a\ufffdb\ufffd\nc\ufffd"
+def test_bytes_that_are_not_utf_8_are_replaced():
+    assert tail(b"a\xffb\xe2\x82\nc\xc3", 10, str, False) == "a\ufffdb\ufffd\nc\ufffd"
 
 
 @pytest.mark.parametrize(
@@ -87,18 +84,21 @@ def test_bytes_that_are_not_utf_8_are_mended():
     ],
 )
 def test_the_piece_of_a_line_in_front_is_left_out(raw, shown):
-    assert tail(raw, 10, (), cut_in_front=True) == shown
+    assert tail(raw, 10, str, cut_in_front=True) == shown
 
 
 SECRET = "hunter2/+ü"
-KEY = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA\n  abcdef==  \nxyz\n-----END KEY-----\n"
+
+
+def conceal(text: str) -> str:
+    return text.replace(SECRET, "****")
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
         (f"password={SECRET}!", "password=****!"),
-        (f"{SECRET}{SECRET}", "****"),
+        (f"{SECRET}{SECRET}", "********"),
         (f"\x1b[1m{SECRET[:3]}\x1b[0m{SECRET[3:]}", "****"),
         (f"{SECRET[:3]}\x1b]0;title\x07{SECRET[3:]}", "****"),
         (f"hunxx\b\b{SECRET[3:]}", "****"),
@@ -106,69 +106,29 @@ KEY = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA\n  abcdef==  \nxyz\n-----END KEY---
         (f"xxxxx{SECRET[5:]}\r{SECRET[:5]}", "****"),
         (f"token {SECRET}\rdone", "donen ****"),
         (f"{SECRET}\b\b\bxyz", "*xyz"),
-        (f"https://user:{quote(SECRET, safe='')}@example.com", "https://user:****@example.com"),
-        (f"https://user:{quote(SECRET, safe='').lower()}@example.com", "https://user:****@example.com"),
-        (f"?token={quote_plus(SECRET)}", "?token=****"),
-        (json.dumps({"token": SECRET}), '{"token": "****"}'),
-        (json.dumps({"token": SECRET}, ensure_ascii=False), '{"token": "****"}'),
-        (f"key:\n{KEY}", "key:\n****"),
-        (KEY.replace("\n", "\r\n"), "****\n****\n  ****\nxyz\n****"),
-        (json.dumps({"key": KEY}), '{"key": "****\\n"}'),
-        ("a 123 b", "a 123 b"),
-        ("a abcdef b", "a **** b"),
-        ("a bababab c", "a b**** c"),
         ("x" * 495 + SECRET, "x" * 495 + "****"),
         ("x" * 498 + SECRET, "x" * 498 + "*…"),
     ],
 )
-def test_secrets_are_masked_however_the_log_spells_them(text, shown):
-    assert tail(text.encode(), 10, [SECRET, KEY, "123", "", "abcd", "cdef", "abab"]) == shown
+def test_secrets_are_concealed_before_between_and_after_the_cleaning(text, shown):
+    assert tail(text.encode(), 10, conceal, False) == shown
 
 
-@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
-@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "user@example.com:"])
-@pytest.mark.parametrize("after", ["", "c", "cd", "\n"])
-def test_secrets_are_masked_wherever_base64_holds_them(encode, before, after):
-    encoded = encode(f"{before}{SECRET}{after}".encode()).decode()
-    shown = tail(f"Authorization: Basic {encoded}".encode(), 1, [SECRET])
-    assert shown.startswith("Authorization: Basic ") and "****" in shown
-    # What stays of the encoded text is what the neighbours, and at most a piece of a character beside them, are made of
-    assert len(shown) <= len("Authorization: Basic ****") + -(-len(before) * 4 // 3) + 8
-
-
-PLAIN = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="*…"), min_size=4)
-NOISE = st.sampled_from(["\x1b[31m", "\x1b[0m", "\x1b]0;t\x07", "\x07", "\x00", "\x1b[K", "x\b", "\x1b[2D\x1b[2C"])
-
-
-@st.composite
-def logs_with_secrets(draw):
-    secrets = draw(st.lists(PLAIN, min_size=1, max_size=4))
-    pieces = []
-    for _ in range(draw(st.integers(1, 8))):
-        secret = draw(st.sampled_from(secrets))
-        at = draw(st.integers(0, len(secret)))
-        whole = secret[:at] + draw(NOISE | st.just("")) + secret[at:]
-        pieces += [whole, draw(st.sampled_from(["", " ", "\n", "\r", "\r\n", "\b", secret[:2]]) | st.text(max_size=5))]
-    return "".join(pieces).encode("utf-8", "replace"), secrets
-
-
-@settings(max_examples=400, deadline=None)
-@given(logs_with_secrets())
-def test_no_secret_is_ever_shown(log):
-    raw, secrets = log
-    shown = tail(raw, 1000, secrets)
-    for secret in secrets:
-        assert secret not in shown
+def test_of_a_long_tail_the_end_is_kept():
+    lines = [f"{number} ".ljust(500, "x") for number in range(200)]
+    kept = tail("\n".join(lines).encode(), 200, str, False).split("\n")
+    assert kept == lines[-len(kept) :]
+    assert 30_000 < len("\n".join(kept)) <= MAX_TAIL
 
 
 SEQUENCES = [*b"\x1b \x1b[ \x1b] \xc2\x9b \b 1 ; K 2D 5G m \x07".split(), b"\r", b"\n"]
 WILD = st.binary(max_size=200) | st.lists(st.sampled_from(SEQUENCES), max_size=60).map(b"".join)
 
 
-@settings(max_examples=400, deadline=None)
-@given(WILD, st.integers(-1, 20), st.lists(st.text(max_size=10), max_size=4), st.booleans())
-def test_whatever_a_log_holds_it_is_some_clean_short_lines(raw, lines, secrets, cut):
-    shown = tail(raw, lines, secrets, cut_in_front=cut)
+@settings(max_examples=200, deadline=None)
+@given(WILD, st.integers(-1, 20), st.booleans())
+def test_whatever_a_log_holds_it_is_some_clean_short_lines(raw, lines, cut):
+    shown = tail(raw, lines, str, cut_in_front=cut)
     shown.encode()
     kept = shown.split("\n")
     assert not shown or len(kept) <= lines
@@ -179,7 +139,7 @@ def test_whatever_a_log_holds_it_is_some_clean_short_lines(raw, lines, secrets, 
 
 @given(st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=50), max_size=30))
 def test_plain_lines_stay_as_they_are(lines):
-    assert tail("\n".join(lines).encode(), 30, ()) == "\n".join(lines)
+    assert tail("\n".join(lines).encode(), 30, str, False) == "\n".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +147,8 @@ def test_plain_lines_stay_as_they_are(lines):
     [b"a", b"\n", b"\r", b"a\r", b"a\b", b"\x1b", b"\x1b]", b"\x1b[", b"\x1b[1", b"\x1b[C", b"\x1b[9999C", b"\x1b[K", b"\x1b]0;",
      b"\xc2\x9d", b"a\x1b[2K", b"x" * 500 + b"\x1b[1K\r", b"hunter2", b"hunter", b"%", b"h" * 40],
 )  # fmt: skip
-def test_a_mebibyte_of_anything_takes_no_more_than_two_seconds(piece):
-    raw = piece * (1024 * 1024 // len(piece))
+def test_as_much_as_is_fetched_of_anything_takes_no_more_than_a_second(piece):
+    raw = piece * (128 * 1024 // len(piece))
     started = time.process_time()
-    tail(raw, 100, ["hunter2", "h" * 40, "aaaa", "%%%%%%%%"])
-    assert time.process_time() - started < 2
+    tail(raw, 100, str, False)
+    assert time.process_time() - started < 1
