@@ -21,9 +21,11 @@ def globs(clone: Path, pattern: str) -> list[Glob]:
     """A pattern relative to the clone, or one that begins with the clone's own path. One that names a folder stands
     for every `*.xml` in it and below. Raises `ValueError` for one that cannot be read or leads out of the clone."""
     inside = os.path.normpath(pattern.removeprefix(f"{clone}/"))
-    if inside.startswith(("/", "..")):
+    if f"{inside}/".startswith(("/", "../")):
         raise ValueError("it leads out of the clone")
     folder = inside.removesuffix("**").rstrip("/")
+    if inside == ".":
+        return [Glob("**/*.xml")]
     if folder != inside:
         return [Glob(f"{folder}/**/*.xml".removeprefix("/"))]
     last = inside.rpartition("/")[2]

@@ -498,7 +498,17 @@ def test_without_patterns_the_folders_are_bitbuckets_own(tmp_path, path, found):
     assert len(reports(tmp_path)["failed"]) == int(found)
 
 
-PATHS = ("r.xml", "a/r.xml", "a/b/r.xml", "a/b/s.xml", "a/.c/junit-1.xml", "a/[x]/r.xml", "d/e/f/g/r.xml", "a/r.txt")
+PATHS = (
+    "r.xml",
+    "a/r.xml",
+    "a/b/r.xml",
+    "a/b/s.xml",
+    "a/.c/junit-1.xml",
+    "a/[x]/r.xml",
+    "d/e/f/g/r.xml",
+    "a/r.txt",
+    "..d/r.xml",
+)
 
 
 @pytest.mark.parametrize(
@@ -508,12 +518,14 @@ PATHS = ("r.xml", "a/r.xml", "a/b/r.xml", "a/b/s.xml", "a/.c/junit-1.xml", "a/[x
         (["./a//r.xml"], {"a/r.xml"}),
         (["*.xml"], {"r.xml"}),
         (["*/*.xml"], {"a/r.xml"}),
-        (["**/r.xml"], {"r.xml", "a/r.xml", "a/b/r.xml", "a/[x]/r.xml", "d/e/f/g/r.xml"}),
+        (["**/r.xml"], {"r.xml", "a/r.xml", "a/b/r.xml", "a/[x]/r.xml", "d/e/f/g/r.xml", "..d/f/r.xml"}),
         (["a/**/*.xml"], {"a/r.xml", "a/b/r.xml", "a/b/s.xml", "a/.c/junit-1.xml", "a/[x]/r.xml"}),
         (["a/**/**/s.xml"], {"a/b/s.xml"}),
         (["a/**"], {"a/r.xml", "a/b/r.xml", "a/b/s.xml", "a/.c/junit-1.xml", "a/[x]/r.xml"}),
         (["**junit-*.xml"], {"a/.c/junit-1.xml"}),
         (["a/b"], {"a/b/r.xml", "a/b/s.xml"}),
+        (["..d/f/*.xml"], {"..d/f/r.xml"}),
+        (["d/."], {"d/e/f/g/r.xml"}),
         (["a/b/"], {"a/b/r.xml", "a/b/s.xml"}),
         (["{a/b,d/e/*/g}/{r,s}.xml"], {"a/b/r.xml", "a/b/s.xml", "d/e/f/g/r.xml"}),
         (["a/b/[rt].xml", "a/?/s.xml"], {"a/b/r.xml", "a/b/s.xml"}),

@@ -85,7 +85,7 @@ def raises(error: BaseException):
         (raises(MemoryError()), "too large"),
         (lambda: "x" * 500_000_000, "too large"),
         (lambda: [str(number) for number in range(10**9)], "too large"),
-        (lambda: bytearray(30_000_000), "too large"),
+        (lambda: bytearray(60_000_000), "too large"),
         (lambda: object(), "not understood (TypeError)"),
         (lambda: kill_itself(signal.SIGKILL), "the reader was killed (SIGKILL)"),
         (lambda: kill_itself(signal.SIGSEGV), "the reader was killed (SIGSEGV)"),
