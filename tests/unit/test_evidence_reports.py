@@ -507,7 +507,7 @@ PATHS = (
     "a/[x]/r.xml",
     "d/e/f/g/r.xml",
     "a/r.txt",
-    "..d/r.xml",
+    "..d/f/r.xml",
 )
 
 
