@@ -1,0 +1,157 @@
+"""What must hold after every run of the pipe, and at the end of a history."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from tests.histories import limits
+from tests.histories.pagerduty import Alert, PagerDuty
+from tests.histories.pipelines_file import Pipeline
+from tests.histories.sighting import Sighting
+from tests.histories.truth import Truth, words
+
+
+class Violation(AssertionError):
+    """An invariant is broken; the message says which, and tells the story."""
+
+
+def no_silent_failure(sighting: Sighting, truth: Truth, excepted: Counter[str]) -> None:
+    """Whatever fails where the pipe stands (and is not filtered, ignored or stopped by a person) opens an alert, or meets
+    an open one whose page named it."""
+    if not sighting.failed or sighting.kept_out or not sighting.can_tell_something:
+        return
+    if not sighting.opened and not sighting.merged_into:
+        if limits.a_stop_by_nobody_unseen(sighting):
+            excepted["a_stop_by_nobody_unseen"] += 1
+            return
+        raise Violation(f"no silent failure: {sighting.label} saw a failure, and nobody was paged")
+    for alert in sighting.merged_into:
+        if not _named(alert, sighting, truth, excepted):
+            raise Violation(
+                f"no silent failure: {sighting.label} saw a failure that the open alert swallowed, and its page did not "
+                f'name it ("{alert.resolves}", opened by {alert.opened_by.label})'
+            )
+
+
+def _named(alert: Alert, sighting: Sighting, truth: Truth, excepted: Counter[str]) -> bool:
+    opener: Sighting = alert.opened_by
+    if alert.by_hand and (alert.names_what_it_swallows or opener.said.is_unknown):
+        return True
+    if opener.said.is_unknown:
+        return opener.where == sighting.where or sighting.where[0] == "tag"
+    if sighting.of_step != opener.of_step:
+        return False
+    if sighting.of_step:
+        if sighting.check == opener.check:
+            return True
+        if sighting.check and opener.check and limits.same_but_for_the_line_of_tags(sighting.check, opener.check):
+            excepted["another_line_of_tags"] += 1
+            return True
+        return _excepted(excepted, limits.a_step_without_a_clone(truth, sighting, alert), "a_step_without_a_clone")
+    if sighting.where != opener.where and sighting.where[0] == opener.where[0] == "tag":
+        excepted["another_line_of_tags"] += 1
+        return True
+    if limits.another_pipeline_of_this_branch(alert, sighting):
+        excepted["another_pipeline_of_this_branch"] += 1
+        return True
+    return opener.about.pipeline is sighting.about.pipeline and opener.where == sighting.where
+
+
+def _excepted(excepted: Counter[str], is_one: bool, name: str) -> bool:
+    excepted[name] += is_one
+    return is_one
+
+
+def no_false_resolve(sighting: Sighting, truth: Truth, excepted: Counter[str]) -> None:
+    """At each resolve, everything that could have opened that alert ran green last."""
+    for alert in sighting.closed:
+        if alert.opened_by.said.is_unknown:
+            continue  # it is about the pipe's sight, see `what_a_page_says_comes_true`
+        red = words(truth.red_checks(alert.key))
+        steps = ", ".join(f"{step.slot.label} in #{run.number}" for run, step in truth.red_steps(alert.key))
+        if not red and not steps:
+            continue
+        limit = next((one for one in limits.FALSE_RESOLVES if one(truth, sighting, alert)), None)
+        if not limit:
+            raise Violation(
+                f"no false resolve: {sighting.label} resolved {alert.key[1]}, but {'; '.join(filter(None, (red, steps)))} "
+                "did not run green last"
+            )
+        excepted[limit.__name__] += 1
+
+
+def what_a_page_says_comes_true(sighting: Sighting, before: Alert | None, truth: Truth, excepted: Counter[str]) -> None:
+    """A page that says `by hand` is resolved by no build (but as it says itself, by the next known result of a pipeline),
+    any other by the run it names, and by no earlier and no other one. `before`: the alert that was open under the key of
+    this run."""
+    for alert in sighting.closed:
+        if not _is_named_as_resolving(alert, sighting) and not any(
+            one(truth, sighting, alert) for one in limits.FALSE_RESOLVES
+        ):
+            raise Violation(f'what a page says: "{alert.resolves}", but {sighting.label} resolved it')
+    if not before or before in sighting.closed or not sighting.green or sighting.kept_out:
+        return
+    if before.opened_by.said.is_unknown or not _is_named_as_resolving(before, sighting):
+        return
+    if truth.red_checks(before.key) or truth.red_steps(before.key):
+        return
+    if limits.a_step_without_a_clone(truth, sighting, before):
+        excepted["a_step_without_a_clone"] += 1
+        return
+    if limits.a_pipeline_broken_by_its_own_pager(truth, sighting):
+        excepted["a_pipeline_broken_by_its_own_pager"] += 1
+        return
+    raise Violation(
+        f'what a page says: "{before.resolves}" ({before.key[1]}), and {sighting.label} was that, but did not resolve it'
+    )
+
+
+def _is_named_as_resolving(alert: Alert, sighting: Sighting) -> bool:
+    opener: Sighting = alert.opened_by
+    if alert.by_next_known_result:
+        return (not sighting.of_step and sighting.where == opener.where) or sighting.where[0] == "tag"
+    if alert.by_hand:
+        return False
+    if sighting.of_step or opener.of_step:
+        return sighting.of_step and sighting.check == opener.check
+    if limits.another_pipeline_of_this_branch(alert, sighting):
+        return True
+    if sighting.about.pipeline is not opener.about.pipeline or sighting.where != opener.where:
+        return False
+    _, _, ran = alert.resolves.partition(" in which ")
+    return all(_ran_green(sighting, name) for name in re.findall(r'"([^"]*)"', ran))
+
+
+def _ran_green(sighting: Sighting, name: str) -> bool:
+    steps = [step for step in sighting.about.others if step.slot.step.name == name]
+    return any(step.result == "SUCCESSFUL" for step in steps) or not steps
+
+
+def liveness(
+    pagerduty: PagerDuty, since: int, told_at: set[tuple[str, ...]], never_green: list[Pipeline], excepted: Counter[str]
+) -> None:
+    """After every check has then been green once, no alert is open but those whose page says `by hand`. `since`: the first run of
+    the pipe of that time. `told_at`: where
+    a pipeline's result was known since then. `never_green`: what a
+    pager that cannot tell anything breaks by itself."""
+    for alert in pagerduty.open.values():
+        opener: Sighting = alert.opened_by
+        if alert.by_hand and not (alert.by_next_known_result and opener.where in told_at):
+            continue
+        if opener.about.pipeline in never_green:
+            excepted["a_pipeline_that_is_never_green"] += 1
+        elif opener.order >= since and opener.said.is_unknown:
+            excepted["no_result_is_ever_known"] += 1
+        elif limits.a_success_is_never_told(alert):
+            excepted["a_success_is_never_told"] += 1
+        elif alert.by_next_known_result and opener.where not in told_at:
+            excepted["no_result_is_ever_known"] += 1
+        else:
+            raise Violation(
+                f"liveness: everything was green once more, and {alert.key[1]} is still open, of which its page said "
+                f'"{alert.resolves}"'
+            )
+    for alert in pagerduty.without_key:
+        if not alert.by_hand:
+            raise Violation(f'liveness: an alert without a key says "{alert.resolves}"')
