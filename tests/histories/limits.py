@@ -31,7 +31,19 @@ def build_status_at_its_word(truth: Truth, sighting: Sighting, alert: Alert) -> 
     return sighting.goes_by_build_status
 
 
-FALSE_RESOLVES = (an_older_build_passes_late, another_line_of_tags, a_step_without_a_clone, build_status_at_its_word)
+def known_bug_7(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
+    """Not among the design's limits: a DEDUP_KEY that names a branch, in a step and in a deployment."""
+    environments = {check.where[0] == "deployment" for check in truth.verdicts.get(alert.key, {})}
+    return bool(sighting.place.pager.dedup_key) and len(environments) == 2
+
+
+FALSE_RESOLVES = (
+    an_older_build_passes_late,
+    another_line_of_tags,
+    a_step_without_a_clone,
+    build_status_at_its_word,
+    known_bug_7,
+)
 
 
 def same_but_for_the_line_of_tags(one: Check, other: Check) -> bool:

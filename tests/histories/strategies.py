@@ -130,8 +130,9 @@ def files(draw: st.DrawFn) -> File:
     told = draw(_seldom) if after or final else True
     naming = draw(st.sampled_from(("each", "none", "shared", "dedup")))
     shared = draw(_pagers(naming)) if after else None
+    one_final = draw(_finals(beside_others=bool(shared))) if final else None
     pipelines = [
-        draw(_pipelines(section, pattern, shared, naming, final and section != "custom"))
+        draw(_pipelines(section, pattern, shared, naming, one_final if section != "custom" else None))
         for section, pattern in draw(st.sampled_from(SHAPES))
     ]
     triggers: list[Trigger] = []
@@ -140,14 +141,14 @@ def files(draw: st.DrawFn) -> File:
         pager = Pager(
             token=token,
             branches=draw(st.sampled_from(("", "", "main"))),
-            alert_name=draw(st.sampled_from(("", "", "ci"))),
+            alert_name=draw(st.sampled_from(("told", "told", "told ci"))),
         )
         if draw(_seldom):
             pager = replace(pager, build_status="$BITBUCKET_TRIGGER_PIPELINE_STATUS")
         pipelines.append(Pipeline("custom", TOLD, (Step("PagerDuty", inside=pager),)))
         triggers += draw(st.sampled_from((RECIPE, EVERYTHING, ALL_BUT_MAIN_PAGER)))
     if draw(_seldom):
-        pipelines.append(draw(_pipelines("custom", "chained", shared, naming, False)))
+        pipelines.append(draw(_pipelines("custom", "chained", shared, naming, None)))
         triggers.append(Trigger("chained", ("SUCCESSFUL",), ("branches",)))
     return File(tuple(pipelines), tuple(triggers))
 
@@ -181,9 +182,11 @@ def _pagers(draw: st.DrawFn, naming: str) -> Pager:
 
 
 @st.composite
-def _pipelines(draw: st.DrawFn, section: str, pattern: str, shared: Pager | None, naming: str, final: bool) -> Pipeline:
+def _pipelines(
+    draw: st.DrawFn, section: str, pattern: str, shared: Pager | None, naming: str, final: Step | None
+) -> Pipeline:
     elements = tuple(draw(_elements(shared, naming)) for _ in range(draw(st.sampled_from((1, 2, 2, 3)))))
-    return Pipeline(section, pattern, elements, draw(_finals(beside_others=bool(shared))) if final else None)
+    return Pipeline(section, pattern, elements, final)
 
 
 @st.composite

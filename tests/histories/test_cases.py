@@ -390,3 +390,31 @@ def test_two_pipelines_of_one_branch_are_resolved_when_both_are_green() -> None:
     assert history.open_keys == ["branch/main"]
     history.start(pattern)
     assert history.open_keys == []
+
+
+@pytest.mark.xfail(strict=True, reason="finding 6")
+def test_a_final_after_script_beside_a_told_pager_warns() -> None:
+    push = main_branch(Step("Unit"), final=Step("Page", after=UNNAMED))
+    history = History(told(push, triggers=()))
+    history.start(push, troubles=fail(0))
+    assert history.open_keys == ["branch/main:result unknown"]
+
+
+@pytest.mark.xfail(strict=True, reason="finding 2")
+def test_a_final_step_with_a_token_beside_an_after_script_of_no_name_resolves() -> None:
+    push = main_branch(Step("Unit", after=UNNAMED), final=Step("Page", inside=TOKEN))
+    history = History(File((push,)))
+    history.start(push, troubles=fail(0))
+    history.start(push)
+    assert history.open_keys == []
+
+
+@pytest.mark.xfail(strict=True, reason="finding 7")
+def test_one_dedup_key_by_branch_in_a_step_and_a_deployment() -> None:
+    pager = Pager(dedup_key="build-$BITBUCKET_BRANCH")
+    push = main_branch(Step("Unit", after=pager), Step("Deploy", deployment="production", after=pager))
+    history = History(File((push,)))
+    history.start(push, troubles=fail(1))
+    history.start(push, troubles=fail(1))
+    assert history.open_keys == ["build-main"]
+    assert history.last.merged_into
