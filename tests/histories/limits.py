@@ -37,12 +37,19 @@ def known_bug_7(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
     return bool(sighting.place.pager.dedup_key) and len(environments) == 2
 
 
+def known_bug_9(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
+    """Not among the design's limits: a DEDUP_KEY that names a branch, on that branch and in a pull request from it."""
+    kinds = {check.where[0] for check in truth.verdicts.get(alert.key, {})}
+    return bool(sighting.place.pager.dedup_key) and "pull request" in kinds and len(kinds) > 1
+
+
 FALSE_RESOLVES = (
     an_older_build_passes_late,
     another_line_of_tags,
     a_step_without_a_clone,
     build_status_at_its_word,
     known_bug_7,
+    known_bug_9,
 )
 
 

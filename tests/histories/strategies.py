@@ -97,8 +97,9 @@ def _happen(history: History, event: Event) -> None:
     failed = [run for run in ended if run.result != "SUCCESSFUL"]
     if event.kind == "rerun" and failed:
         history.rerun(failed[event.which % len(failed)], troubles)
-    if event.kind == "redeploy" and ended:
-        history.redeploy(ended[event.which % len(ended)], 0, troubles)
+    deployed = [run for run in ended if not run.stopped]
+    if event.kind == "redeploy" and deployed:
+        history.redeploy(deployed[event.which % len(deployed)], 0, troubles)
 
 
 _small = st.integers(0, 3)

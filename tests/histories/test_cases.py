@@ -418,3 +418,17 @@ def test_one_dedup_key_by_branch_in_a_step_and_a_deployment() -> None:
     history.start(push, troubles=fail(1))
     assert history.open_keys == ["build-main"]
     assert history.last.merged_into
+
+
+@pytest.mark.xfail(strict=True, reason="finding 9")
+def test_one_dedup_key_by_branch_on_a_branch_and_in_its_pull_request() -> None:
+    pager = Pager(dedup_key="build-$BITBUCKET_BRANCH")
+    push, request = (
+        Pipeline("branches", "feature/x", (Step("Unit", after=pager),)),
+        Pipeline("pull-requests", "**", (Step("Unit", after=pager),)),
+    )
+    history = History(File((push, request)))
+    history.start(request, Ref("pull-request", "feature/x", 7, "main"), fail(0))
+    resolves = history.last.opened[0].resolves
+    history.start(push, FEATURE)
+    assert history.open_keys == ["build-feature/x"], resolves

@@ -121,8 +121,8 @@ def has_failed(run: Run, *, told: bool = False) -> bool:
 
 def is_green(run: Run, *, told: bool = False) -> bool:
     """As far as it ran."""
-    ran = any(step.result == "SUCCESSFUL" for step in run.others)
-    return ran and not run.stopped and not failed_steps(run, told=told)
+    results = {step.result for step in run.others}
+    return "SUCCESSFUL" in results and "STOPPED" not in results and not run.stopped and not failed_steps(run, told=told)
 
 
 def _text(place: Place, slot: Slot) -> str:
