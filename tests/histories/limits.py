@@ -40,7 +40,14 @@ def known_bug_7(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
 def known_bug_9(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
     """Not among the design's limits: a DEDUP_KEY that names a branch, on that branch and in a pull request from it."""
     kinds = {check.where[0] for check in truth.verdicts.get(alert.key, {})}
+    kinds |= {place[0] for _, place in truth.pipelines.get(alert.key, {})}
     return bool(sighting.place.pager.dedup_key) and "pull request" in kinds and len(kinds) > 1
+
+
+def known_bug_10(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
+    """Not among the design's limits: one DEDUP_KEY in the `final:` steps of several pipelines of a branch."""
+    several = len({pipeline for pipeline, _ in truth.pipelines.get(alert.key, {})}) > 1
+    return bool(sighting.place.pager.dedup_key) and not sighting.of_step and several
 
 
 FALSE_RESOLVES = (
@@ -50,6 +57,7 @@ FALSE_RESOLVES = (
     build_status_at_its_word,
     known_bug_7,
     known_bug_9,
+    known_bug_10,
 )
 
 

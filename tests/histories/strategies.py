@@ -20,7 +20,7 @@ COMMIT = Ref("commit")
 TOLD = "pagerduty"
 
 NAMES = ("Unit", "Lint", "Deploy", "", "Unit")
-TROUBLES = ("fail", "skip", "flaky", "stop", "timeout", "error")
+TROUBLES = ("fail", "fail", "fail", "skip", "skip", "flaky", "stop", "timeout", "error")
 DEDUP_KEYS = (
     "$BITBUCKET_REPO_SLUG-build",
     "build-$BITBUCKET_BRANCH",
@@ -81,7 +81,8 @@ def _happen(history: History, event: Event) -> None:
     if event.kind == "start":
         possible = starts(history.file)
         pipeline, ref = possible[event.which % len(possible)]
-        history.start(pipeline, ref, troubles, event.gates, event.late_after)
+        steps = len(pipeline.slots)
+        history.start(pipeline, ref, {i % steps: what for i, what in troubles.items()}, event.gates, event.late_after)
         return
     if event.kind in ("expired", "silent", "renewed"):
         history.api("" if event.kind == "renewed" else event.kind)
@@ -104,7 +105,8 @@ def _happen(history: History, event: Event) -> None:
 
 _small = st.integers(0, 3)
 _seldom = st.sampled_from((False, False, False, True))
-_troubles = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(TROUBLES)), max_size=2).map(tuple)
+_trouble = st.tuples(st.integers(0, 3), st.sampled_from(TROUBLES))
+_troubles = st.one_of(st.just(()), st.tuples(_trouble), st.tuples(_trouble), st.tuples(_trouble, _trouble))
 _start = st.builds(
     Event,
     st.just("start"),
@@ -119,7 +121,8 @@ _other = st.builds(
     _small,
     _troubles,
 )
-EVENTS = st.lists(st.one_of(_start, _start, _start, _other), min_size=1, max_size=9).map(tuple)
+_same = st.builds(Event, st.just("start"), st.just(0), _troubles)  # the same pipeline again and again
+EVENTS = st.lists(st.one_of(_same, _same, _start, _start, _other), min_size=1, max_size=14).map(tuple)
 WORLDS = st.builds(World, st.booleans(), st.booleans(), st.sampled_from(("FAILED", "STOPPED")), st.booleans())
 
 

@@ -432,3 +432,13 @@ def test_one_dedup_key_by_branch_on_a_branch_and_in_its_pull_request() -> None:
     resolves = history.last.opened[0].resolves
     history.start(push, FEATURE)
     assert history.open_keys == ["build-feature/x"], resolves
+
+
+@pytest.mark.xfail(strict=True, reason="finding 10")
+def test_one_dedup_key_in_the_finals_of_default_and_main() -> None:
+    final = Step("Page", inside=Pager(token=True, dedup_key="build-$BITBUCKET_BRANCH"))
+    every, push = Pipeline("default", "", (Step("Unit"),), final), main_branch(Step("Build"), final=final)
+    history = History(File((every, push)))
+    history.start(push, troubles=fail(0))
+    history.start(every)
+    assert history.open_keys == ["build-main"]
