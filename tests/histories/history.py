@@ -86,7 +86,7 @@ class History:
         used = {(id(run.pipeline), run.ref): run for run in self.bitbucket.runs if not run.about}
         runs = [self.start(run.pipeline, run.ref) for run in used.values()]
         never_green = [run.pipeline for run in runs if run.result != "SUCCESSFUL"]
-        known = {one.where for one in self.sightings[since:] if one.knows_a_pipelines_result}
+        known = {one.sight for one in self.sightings[since:] if one.knows_a_pipelines_result}
         self._check(lambda: invariants.liveness(self.pagerduty, since, known, never_green, self.figures.excepted))
 
     def finish(self) -> None:

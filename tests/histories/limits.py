@@ -50,14 +50,13 @@ def known_bug_10(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
     return bool(sighting.place.pager.dedup_key) and not sighting.of_step and several
 
 
+KNOWN_BUGS = (known_bug_7, known_bug_9, known_bug_10)
 FALSE_RESOLVES = (
     an_older_build_passes_late,
     another_line_of_tags,
     a_step_without_a_clone,
     build_status_at_its_word,
-    known_bug_7,
-    known_bug_9,
-    known_bug_10,
+    *KNOWN_BUGS,
 )
 
 

@@ -47,6 +47,11 @@ class Sighting:
         return where(self.about.ref, self.place.step.slot.environment if self.of_step else "")
 
     @property
+    def sight(self) -> tuple[str, ...]:
+        """What an alert about the pipe's sight is about: a place, or a DEDUP_KEY there."""
+        return (*self.where, self.place.pager.dedup_key)
+
+    @property
     def goes_by_build_status(self) -> bool:
         return bool(self.place.pager.build_status) and not self.place.is_told
 
