@@ -101,8 +101,9 @@ def what_a_page_says_comes_true(sighting: Sighting, before: Alert | None, truth:
     if limits.a_step_without_a_clone(truth, sighting, before):
         excepted["a_step_without_a_clone"] += 1
         return
-    if limits.a_pipeline_broken_by_its_own_pager(truth, sighting):
-        excepted["a_pipeline_broken_by_its_own_pager"] += 1
+    broken_by_pager = limits.a_pipeline_broken_by_its_own_pager(truth, sighting)
+    if broken_by_pager or limits.namesakes_count_as_one(sighting):
+        excepted["a_pipeline_broken_by_its_own_pager" if broken_by_pager else "namesakes_count_as_one"] += 1
         return
     raise Violation(
         f'what a page says: "{before.resolves}" ({before.key[1]}), and {sighting.label} was that, but did not resolve it'
@@ -119,10 +120,19 @@ def _is_named_as_resolving(alert: Alert, sighting: Sighting, truth: Truth) -> bo
         return sighting.of_step and sighting.check == opener.check
     if limits.another_pipeline_of_this_branch(alert, sighting):
         return True
-    if sighting.about.pipeline is not opener.about.pipeline or sighting.where != opener.where:
+    if sighting.about.pipeline is not opener.about.pipeline or not _same_place(sighting, opener):
         return False
     _, _, ran = alert.resolves.partition(" in which ")
     return all(_ran_green(sighting, opener, name, truth) for name in re.findall(r'"([^"]*)"', ran))
+
+
+def _same_place(one: Sighting, other: Sighting) -> bool:
+    """Of tags, those of one line, as the page says."""
+
+    def line(place: tuple[str, ...]) -> tuple[str, ...]:
+        return (place[0], place[1].rstrip("0123456789")) if place[0] == "tag" else place
+
+    return line(one.where) == line(other.where)
 
 
 def _ran_green(sighting: Sighting, opener: Sighting, name: str, truth: Truth) -> bool:

@@ -50,7 +50,12 @@ def known_bug_10(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
     return bool(sighting.place.pager.dedup_key) and not sighting.of_step and several
 
 
-KNOWN_BUGS = (known_bug_7, known_bug_9, known_bug_10)
+def known_bug_12(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
+    """Not among the design's limits: one DEDUP_KEY for a step's alert and a pipeline's."""
+    return bool(truth.verdicts.get(alert.key)) and bool(truth.pipelines.get(alert.key))
+
+
+KNOWN_BUGS = (known_bug_7, known_bug_9, known_bug_10, known_bug_12)
 FALSE_RESOLVES = (
     an_older_build_passes_late,
     another_line_of_tags,
@@ -110,3 +115,12 @@ def a_pipeline_broken_by_its_own_pager(truth: Truth, sighting: Sighting) -> bool
         for run in truth.bitbucket.runs
         if where(run.ref) == sighting.where
     )
+
+
+def namesakes_count_as_one(sighting: Sighting) -> bool:
+    """> Steps are compared by trimmed name; namesakes, and those without a name, count as one. ("By the API")"""
+    if sighting.of_step:
+        return False
+    names = [step.slot.step.name for step in sighting.about.steps]
+    did_not_run = [step.slot.step.name for step in sighting.about.others if step.result in ("", "SKIPPED", "NOT_RUN")]
+    return any(names.count(name) > 1 for name in did_not_run)
