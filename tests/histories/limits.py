@@ -124,3 +124,15 @@ def namesakes_count_as_one(sighting: Sighting) -> bool:
     names = [step.slot.step.name for step in sighting.about.steps]
     did_not_run = [step.slot.step.name for step in sighting.about.others if step.result in ("", "SKIPPED", "NOT_RUN")]
     return any(names.count(name) > 1 for name in did_not_run)
+
+
+def a_pipeline_of_this_branch_failed_untold(truth: Truth, sighting: Sighting) -> bool:
+    """The same hole: the other pipeline of the branch failed, and the file's conditions told nobody (`ERROR`)."""
+    about = sighting.about
+    return not sighting.of_step and any(
+        run.result not in ("", "SUCCESSFUL")
+        and run.pipeline is not about.pipeline
+        and run.pipeline.section == "branches"
+        for run in truth.bitbucket.runs
+        if where(run.ref) == sighting.where
+    )
