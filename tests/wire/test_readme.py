@@ -9,19 +9,29 @@ import sys
 import pytest
 import yaml
 
-from pipe import VERSION, ownership
+from pipe import VERSION, ownership, subject
 from pipe.build import Build
 from pipe.definition_file import parse
-from pipe.variables import VARIABLES, read
+from pipe.settings import VARIABLES, Settings
 from tests.conftest import KEY, ROOT
 
 README = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", README, re.M | re.S)
-TITLES = ["one step", "several steps", "deployment", "plain last step", "final with a token", "final with BUILD_STATUS"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = [
+    (f"{page.name}, example {number}", text)
+    for page in PAGES
+    for number, text in enumerate(re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.M | re.S), 1)
+    if "pipelines:" in text
+]
+IDS = [name for name, _ in EXAMPLES]
+OWN = (ROOT / "bitbucket-pipelines.yml").read_text()
+TITLES = ["quick start", "several steps", "the whole repository", "a deployment"]
+BY_TITLE = dict(zip(TITLES, re.findall(r"^```yaml\n(.*?)^```$", README, re.M | re.S), strict=True))
+MOST_WORDS = 1000
 
 
 def pagers(example: str) -> list[dict]:
-    return [item for item in walk(yaml.safe_load(example)["pipelines"]) if "pipe" in item]
+    return [item for item in walk(yaml.safe_load(example)["pipelines"]) if "pagerduty-events" in item.get("pipe", "")]
 
 
 def walk(node):
@@ -31,11 +41,7 @@ def walk(node):
         yield from walk(inner)
 
 
-def test_there_is_an_example_for_every_way_to_use_it():
-    assert len(EXAMPLES) == len(TITLES)
-
-
-@pytest.mark.parametrize("example", [*EXAMPLES, (ROOT / "bitbucket-pipelines.yml").read_text()], ids=[*TITLES, "our own"])
+@pytest.mark.parametrize("example", [*(text for _, text in EXAMPLES), OWN], ids=[*IDS, "our own"])
 def test_every_yaml_example_is_valid_by_bitbucket_s_schema(example, tmp_path):
     file = tmp_path / "bitbucket-pipelines.yml"
     file.write_text(example)
@@ -44,45 +50,58 @@ def test_every_yaml_example_is_valid_by_bitbucket_s_schema(example, tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=TITLES)
+@pytest.mark.parametrize("example", [text for _, text in EXAMPLES], ids=IDS)
 def test_every_example_uses_this_version_and_variables_that_exist(example):
     for item in pagers(example):
         assert item["pipe"].endswith(f"/pagerduty-events:{VERSION}")
-        assert set(item["variables"]) <= {variable.name for variable in VARIABLES}
+        assert set(item["variables"]) <= {variable.name for variable in VARIABLES} | set(BITBUCKET_S_OWN)
         literal = {name: value for name, value in item["variables"].items() if isinstance(value, str) and "$" not in value}
-        assert not read({"INTEGRATION_KEY": KEY, **literal}).problems
+        settings = Settings.read({"INTEGRATION_KEY": KEY, **literal})
+        assert not settings.problems + settings.notices
 
 
+BITBUCKET_S_OWN = [name for name in re.findall(r"BITBUCKET_[A-Z_]+", (ROOT / "pipe.yml").read_text()) if "TOKEN" not in name]
 MAIN = Build(repository="acme/shop", branch="main")
+DEPLOY = Build(repository="acme/shop", branch="main", environment="production")
 
 
 @pytest.mark.parametrize(
-    ("title", "build", "name", "owns"),
+    ("title", "build", "name"),
     [
-        ("one step", MAIN, "", True),
-        ("several steps", MAIN, "unit tests", True),
-        ("several steps", MAIN, "lint", True),
-        ("deployment", Build(repository="acme/shop", branch="main", environment="production"), "", True),
-        ("plain last step", MAIN, "", False),
+        ("quick start", MAIN, "build and test"),
+        ("quick start", MAIN, "pager test"),
+        ("several steps", MAIN, "unit tests"),
+        ("several steps", MAIN, "lint"),
+        ("a deployment", DEPLOY, "deploy"),
     ],
 )
-def test_a_step_that_passes_resolves_where_its_text_says_so(title, build, name, owns):
-    definition = parse(EXAMPLES[TITLES.index(title)].encode())
-    held = ownership.of_step(definition, build, read({"ALERT_NAME": name}))
-    assert held.owns is owns
-    assert held.owns or held.resolver
+def test_a_step_that_passes_resolves(title, build, name):
+    definition = parse(BY_TITLE[title].encode())
+    assert [item["variables"]["ALERT_NAME"] for item in pagers(BY_TITLE[title])].count(name) == 1
+    assert not ownership.of_step(definition, build, subject.of_step(build, name, "")).why_not
 
 
-@pytest.mark.parametrize("title", ["final with a token", "final with BUILD_STATUS"])
-def test_a_final_step_s_success_resolves(title):
-    definition = parse(EXAMPLES[TITLES.index(title)].encode())
-    assert ownership.of_pipeline(definition, MAIN, read({})).owns
-    assert not ownership.of_step(definition, MAIN, read({})).owns
+def test_the_told_recipe_never_starts_itself_by_its_own_success():
+    conditions = [entry["condition"] for entry in yaml.safe_load(BY_TITLE["the whole repository"])["triggers"]["pipeline-completed"]]
+    assert parse(BY_TITLE["the whole repository"].encode()).pagers() == ("pagerduty",)
+    assert all('"custom"' not in condition for condition in conditions)
+    assert "SELECTOR_TYPE" in next(condition for condition in conditions if "SUCCESSFUL" in condition)
 
 
 def test_the_sections_people_look_for_are_there():
-    for title in ("YAML Definition", "Variables", "Prerequisites", "Examples", "Support", "License", "Why was nobody paged?", "Limits"):
+    for title in ("Quick start", "YAML Definition", "Variables", "Prerequisites", "Examples", "Nobody was paged?", "Limits", "Security", "Support", "License"):
         assert f"\n## {title}\n" in README
+
+
+def test_the_readme_stays_short():
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
+    assert len(re.findall(r"\w[^\s|]*", prose)) <= MOST_WORDS
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "RELEASING.md"], ids=lambda page: page.name)
+def test_every_link_within_the_project_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
 def test_one_version_everywhere():
@@ -100,11 +119,11 @@ def test_pipe_yml_has_what_bitbucket_asks_for():
 
 
 def test_no_app_password_is_ever_mentioned():
-    for path in (ROOT / "README.md", ROOT / "pipe.yml", *(ROOT / "pipe").rglob("*.py")):
+    for path in (*PAGES, ROOT / "pipe.yml", *(ROOT / "pipe").rglob("*.py")):
         assert "app password" not in path.read_text().lower()
 
 
-def test_the_readme_s_second_local_run_resolves_what_the_first_one_opened(pipe, sandbox):
+def test_the_environment_file_s_second_run_resolves_what_the_first_one_opened(pipe, sandbox):
     environ = dict(line.split("=", 1) for line in (ROOT / "sandbox/failing-build.env").read_text().splitlines() if "=" in line)
     assert pipe(environ, None).status == 0
     assert pipe({**environ, "EXIT_CODE": "0", "BITBUCKET_EXIT_CODE": "0"}, None).status == 0
