@@ -107,17 +107,18 @@ class _StepLists:
         return "green" if results and results <= set(PASSED) else ""
 
 
-def read(api: Builds, own: PipelineRun, about: Build) -> History:
-    """The builds of the same key, by Bitbucket's list. Raises Unreadable."""
-    key = _key(own, about)
+def read(api: Builds, own: PipelineRun, about: Build, dedup_key: str = "") -> History:
+    """The builds of the same key, by Bitbucket's list: with a DEDUP_KEY every pipeline of the place can have it. Raises
+    Unreadable."""
+
+    def key_of(run: PipelineRun) -> str:
+        subject = of_pipeline(about.of_run(run), "", "", _selector(run))
+        return subject.where if dedup_key else subject.whole_key
+
+    key = key_of(own)
     found = api.builds(own.ref_name if own.ref_type == "branch" and not own.pull_request else "")
-    alike = (build for build in found if build.result and build.uuid != own.uuid and _key(build, about) == key)
+    alike = (build for build in found if build.result and build.uuid != own.uuid and key_of(build) == key)
     return History(tuple(sorted(alike, key=_number, reverse=True)), own)
-
-
-def _key(run: PipelineRun, about: Build) -> str:
-    selector = (run.selector_type, run.selector_pattern)
-    return of_pipeline(about.of_run(run), "", "", selector).whole_key
 
 
 def _failed(build: PipelineRun) -> bool:

@@ -43,7 +43,12 @@ class Answer:
 
 
 def ask_own(
-    api: Api, build: Build, definition: Definition, placed: tuple[Placed, ...], log: Callable[[str], None]
+    api: Api,
+    build: Build,
+    definition: Definition,
+    placed: tuple[Placed, ...],
+    dedup_key: str,
+    log: Callable[[str], None],
 ) -> Answer:
     """This run's own pipeline, judged by its other steps; waits for those within the budget."""
     try:
@@ -63,10 +68,10 @@ def ask_own(
             log(f"{_why(error)}; going by what Bitbucket said before.")
             break
         outcome = judge(view)
-    return _with_history(Answer(outcome, build, run), api)
+    return _with_history(Answer(outcome, build, run), api, dedup_key)
 
 
-def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition) -> Answer:
+def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition, dedup_key: str) -> Answer:
     """The pipeline that this run is told of. Where Bitbucket does not answer, its ref is not known."""
     unknown = build.told_of(None)
     try:
@@ -88,12 +93,13 @@ def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition
     except Unreadable as error:
         outcome, refused = replace(outcome, doubt=_why(error), error=run.error), error.refused
     may_be_own = _may_be_own(api, selector, build, definition)
-    return _with_history(Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api)
+    return _with_history(Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api, dedup_key)
 
 
 def _looked_at(api: Api, run: PipelineRun, build: Build, definition: Definition, placed: tuple[Placed, ...]) -> Look:
     pipelines = _pipelines(definition, build, (run.selector_type, run.selector_pattern))
-    missing = any(one.item.place == "after-script" and not one.step.final for one in placed)
+    here = (one for one in placed if one.may_lack_exit_code)
+    missing = any(one.item.place == "after-script" and not one.step.final for one in here)
     return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, own_code_missing=missing)
 
 
@@ -102,13 +108,13 @@ def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) 
     return (own,) if own else definition.possible(build)
 
 
-def _with_history(answer: Answer, api: Api) -> Answer:
+def _with_history(answer: Answer, api: Api, dedup_key: str) -> Answer:
     """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one."""
     outcome, run = answer.outcome, answer.run
     if not run or outcome.result not in (Result.SUCCESSFUL, Result.FAILED):
         return answer
     try:
-        history = read(api, run, answer.about)
+        history = read(api, run, answer.about, dedup_key)
         newer = next(history.newer, None)
         doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
     except Unreadable as error:

@@ -59,7 +59,8 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -
     if settings.build_status:
         result = {"successful": Result.SUCCESSFUL, "stopped": Result.STOPPED}.get(settings.build_status, Result.FAILED)
         return Outcome(result, f"BUILD_STATUS is {settings.build_status}")
-    if placed and not settings.bad_build_status and all(one.runs_only_after_a_success for one in placed):
+    here = [one for one in placed if one.may_lack_exit_code]
+    if here and not settings.bad_build_status and all(one.runs_only_after_a_success for one in here):
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return None
 
@@ -85,7 +86,8 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
         return Outcome(Result.UNKNOWN, unreadable.rstrip("."), of_step=True)
     if 0 in settings.ignore_exit_codes:
         return Outcome(Result.IGNORED, "exit code 0 is among IGNORE_EXIT_CODES", of_step=True, exit_code=0)
-    if placed and all(one.step.final for one in placed):
+    here = [one for one in placed if one.sees_exit_code]
+    if here and all(one.step.final for one in here):
         return None  # a final step's own exit code tells nothing of the build
     return Outcome(Result.SUCCESSFUL, "exit code 0", of_step=True, exit_code=0)
 

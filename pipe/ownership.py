@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipe.build import Build
 from pipe.definition import Definition
-from pipe.placement import Placed, names_ref, openers, same_environment
+from pipe.placement import Placed, openers, same_environment
 from pipe.subject import STEP, Subject
 
 MAX_NAMED_STEPS = 5  # in one sentence
@@ -21,6 +21,8 @@ ONE_EACH = "Give each step an ALERT_NAME of its own"
 ONE_FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its own where they check different things"
 SET_A_NAME = "Set ALERT_NAME"
 PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (in a deployment $BITBUCKET_DEPLOYMENT_ENVIRONMENT)"
+ONE_FOR_EACH_PIPELINE = "Give each pipeline an ALERT_NAME of its own"
+ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"
 FINAL_STEP = "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`"
 
 
@@ -39,11 +41,12 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
         return doubt
     if definition.absent:
         return Ownership() if named else Ownership("no bitbucket-pipelines.yml shows who else uses its key", SET_A_NAME)
-    found = [one for one in openers(definition, build, subject) if one.opens_a_steps_alert]
+    found = list(openers(definition, build, subject))
+    if shared := _shared_key(found, build, subject):
+        return shared
+    found = [one for one in found if one.opens_a_steps_alert]
     if found and all(one.step.final for one in found):
         return Ownership(f"the exit code of {_names(found)} says nothing of the build", FINAL_STEP)
-    if elsewhere := [one for one in found if subject.given_key and not _bound(one, build)]:
-        return Ownership(f"{_names(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
     if crowded := _crowded(found):
         return Ownership(f"{_names(crowded)} use the same key", ONE_EACH)
     if named or (len(found) == 1 and not _imports(definition, build)):
@@ -59,11 +62,12 @@ def of_pipeline(definition: Definition, build: Build, subject: Subject, *, selec
     """Of a pipeline's success. Where its selector is not known (BUILD_STATUS), two pipelines can have one key."""
     if doubt := _doubt(definition, subject):
         return doubt
-    if selector_known:
-        return Ownership()
-    found = [one for one in openers(definition, build, subject) if one.opens_a_pipelines_alert]
-    if len({id(one.pipeline) for one in found}) > 1:
-        return Ownership(f"{_names(found)} use the same key", "Give each pipeline an ALERT_NAME of its own")
+    found = list(openers(definition, build, subject))
+    if shared := _shared_key(found, build, subject):
+        return shared
+    found = [one for one in found if one.opens_a_pipelines_alert]
+    if not selector_known and len({id(one.pipeline) for one in found}) > 1:
+        return Ownership(f"{_names(found)} use the same key", ONE_FOR_EACH_PIPELINE)
     return Ownership()
 
 
@@ -86,13 +90,26 @@ def _crowded(found: list[Placed]) -> list[Placed]:
     return [one for alike in steps.values() if len(alike) > 1 for one in alike.values()]
 
 
-def _bound(one: Placed, build: Build) -> bool:
-    """Whether only builds of this place can have this item's DEDUP_KEY."""
-    if not one.item.dedup_key or names_ref(one.item):
+def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownership | None:
+    """A DEDUP_KEY that another place, or both a step and a pipeline, can have."""
+    if not subject.given_key:
+        return None
+    if elsewhere := [one for one in found if one.item.dedup_key and not _is_bound(one, build)]:
+        return Ownership(f"{_names(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
+    others = [one for one in found if (one.opens_a_pipelines_alert if subject.is_step else one.opens_a_steps_alert)]
+    if others:
+        return Ownership(f"{_names(others)} can use the same DEDUP_KEY", ONE_KEY_EACH)
+    return None
+
+
+def _is_bound(one: Placed, build: Build) -> bool:
+    """Whether only builds of this place can have this item's DEDUP_KEY: it names the place, or stands nowhere else."""
+    if one.names_its_place:
         return True
     if build.deployment:
         return all(same_environment(environment, build.deployment) for environment in one.step.environments)
-    return one.pipeline.section == "branches" and one.pipeline.pattern == build.branch and not build.is_pull_request
+    here_only = one.pipeline.section == "branches" and one.pipeline.pattern == build.branch
+    return here_only and one.place_variable == "BITBUCKET_BRANCH" and not build.is_pull_request
 
 
 def _imports(definition: Definition, build: Build) -> bool:

@@ -121,7 +121,7 @@ def _broken_pipeline(look: Look) -> Outcome | None:
 
 
 def _stopped(look: Look) -> Outcome | None:
-    steps = look.with_result("STOPPED")
+    steps = tuple(step for step in look.with_result("STOPPED") if step.name not in look.ignored)
     if not steps and look.run.result != "STOPPED":
         return None
     if look.run.error or any(step.error for step in steps):

@@ -12,7 +12,6 @@ from pipe.lib.text import one_line
 from pipe.subject import STEP, Subject
 
 SILENT_ACTIONS = ("resolve", "acknowledge", "change")  # they open no alert
-REF_VARIABLES = ("BITBUCKET_BRANCH", "BITBUCKET_TAG", "BITBUCKET_PR_ID", "BITBUCKET_DEPLOYMENT_ENVIRONMENT")
 MAX_NAME_LENGTH = 80  # characters
 
 
@@ -41,8 +40,28 @@ class Placed:
 
     @property
     def opens_a_pipelines_alert(self) -> bool:
-        speaks = bool(self.item.build_status) or (self.item.place == "script" and self.step.final)
+        in_script = self.item.place == "script" and (self.step.final or self.in_triggered_pipeline)
+        speaks = bool(self.item.build_status) or in_script
         return self.item.action not in SILENT_ACTIONS and speaks
+
+    @property
+    def may_lack_exit_code(self) -> bool:
+        """Whether a run without an exit code can be this one."""
+        return self.item.place == "script" or not self.item.exit_code
+
+    @property
+    def place_variable(self) -> str:
+        """The variable that tells the places of this item's alerts apart."""
+        if self.pipeline.section == "pull-requests":
+            return "BITBUCKET_PR_ID"
+        if self.sees_exit_code and any(self.step.environments):
+            return "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+        return "BITBUCKET_TAG" if self.pipeline.section == "tags" else "BITBUCKET_BRANCH"
+
+    @property
+    def names_its_place(self) -> bool:
+        """Whether its DEDUP_KEY is another one in every place."""
+        return re.search(rf"\$\{{?{self.place_variable}\b", self.item.dedup_key) is not None
 
     @property
     def name(self) -> str:
@@ -61,14 +80,33 @@ def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str
 
 
 def openers(definition: Definition, build: Build, subject: Subject) -> Iterator[Placed]:
-    """Every item that could have this run's key. One with a DEDUP_KEY that names no ref could have it anywhere."""
+    """Every item that could have this run's key. A DEDUP_KEY that does not name its item's own place can be had from
+    anywhere; one that does is another key in every other place."""
     alike = definition.about_the_same(build) if subject.is_step else definition.possible(build)
     possible = {id(pipeline) for pipeline in alike}
     anywhere = not subject.is_step or build.is_pull_request
+    own = place_of(build, subject)
     for one in _items(definition, definition.pipelines):
+        if not _can_have(one.item, subject):
+            continue
         here = id(one.pipeline) in possible and (anywhere or in_environment(one.step, build.deployment))
-        if (here or (subject.given_key and not names_ref(one.item))) and _can_have(one.item, subject):
+        if not subject.given_key or not one.item.dedup_key:
+            opens = here
+        elif one.names_its_place:
+            opens = here and one.place_variable == own
+        else:
+            opens = True
+        if opens:
             yield one
+
+
+def place_of(build: Build, subject: Subject) -> str:
+    """The variable that tells this run's place from others."""
+    if build.is_pull_request:
+        return "BITBUCKET_PR_ID"
+    if subject.is_step and build.deployment:
+        return "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+    return "BITBUCKET_TAG" if build.tag else "BITBUCKET_BRANCH"
 
 
 def _can_have(item: Item, subject: Subject) -> bool:
@@ -84,10 +122,6 @@ def _can_have(item: Item, subject: Subject) -> bool:
     marker = f":{what}/"
     head, found, name = subject.whole_key.partition(marker)
     return bool(found) and head == subject.prefix and bool(item.alert_name) and _could_be(item.alert_name, name)
-
-
-def names_ref(item: Item) -> bool:
-    return not item.dedup_key or any(f"${v}" in item.dedup_key or f"${{{v}}}" in item.dedup_key for v in REF_VARIABLES)
 
 
 def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Placed]:

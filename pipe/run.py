@@ -113,40 +113,49 @@ def _answer(
     ask = settings.has_token and settings.event_action == "auto"
     if outcome and outcome.told and not outcome.of_step:
         if ask:
-            return ask_about_told(connect(), outcome, build, definition)
+            return ask_about_told(connect(), outcome, build, definition, settings.dedup_key)
         return Answer(outcome, build.told_of(None), may_be_own=True)
     if outcome:
         return Answer(outcome, build)
     if ask:
-        return ask_own(connect(), build, definition, placed, log.info)
+        return ask_own(connect(), build, definition, placed, settings.dedup_key, log.info)
     return Answer(replace(without_any_sign(settings), of_step=settings.event_action != "auto"), build)
 
 
 def _case(settings: Settings, build: Build, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:
     outcome, about = answer.outcome, answer.about
     what: Subject
+    siblings: tuple[str, ...]
     if outcome.of_step:
         what = subject.of_step(build, settings.alert_name, settings.dedup_key)
         owner = ownership.of_step(definition, build, what)
-        may_be_skipped = any(one.step.may_be_skipped for one in placed)
+        may_be_skipped, siblings = any(one.step.may_be_skipped for one in placed), ()
     else:
         selector = outcome.selector if outcome.selector[0] or not outcome.told else build.told.selector
         what = subject.of_pipeline(about, settings.alert_name, settings.dedup_key, selector)
         owner = ownership.of_pipeline(definition, about, what, selector_known=bool(selector[0]))
         may_be_skipped = _may_be_skipped(definition, selector, outcome)
+        siblings = _siblings(definition, about, selector)
     return Case(
         outcome, what, owner, build.environment if outcome.of_step else "", build.in_ci, may_be_skipped,
-        answer.may_be_own,
+        answer.may_be_own, siblings,
     )  # fmt: skip
 
 
 def _may_be_skipped(definition: Definition, selector: tuple[str, str], outcome: Outcome) -> bool:
-    """Whether a later run of the pipeline may be green without the steps that failed."""
+    """Whether a later run of the pipeline may be green without all of its steps."""
     own = definition.selected(selector)
     if not own or own.imported:
         return bool(outcome.failed_steps)
-    failed = outcome.failed_steps
-    return any(step.may_be_skipped for step in own.steps if not failed or step.name in failed)
+    return any(step.may_be_skipped for step in own.steps)
+
+
+def _siblings(definition: Definition, build: Build, selector: tuple[str, str]) -> tuple[str, ...]:
+    """Other pipelines of the file with the same key: an exact branch beside a pattern, tags of one line."""
+    own = definition.selected(selector)
+    if not own or own.section in ("default", "custom"):
+        return ()
+    return tuple(one.label for one in definition.possible(build) if one.section == own.section and one is not own)
 
 
 def _kept_out(why: str, outcome: Outcome | None) -> Plan:

@@ -180,7 +180,8 @@ class Settings:
             )
         email = values["atlassian_account_email"]
         mask = Mask(values["integration_key"], tuple(_secrets(environ, values)), email)
-        notices = [*_notices(environ), *_add_bitbuckets_own_exit_code(environ, values), *_plain_http(values["events_url"])]
+        notices = [*_notices(environ), *_add_bitbuckets_own_exit_code(environ, values)]
+        notices += _plain_http(values["events_url"])
         for name in SHOWN:  # before anything is cut, so that no part of a secret stays
             values[name] = mask.all(values[name])
         return cls(

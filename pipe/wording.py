@@ -28,6 +28,7 @@ class Case:
     in_ci: bool = True
     may_be_skipped: bool = False  # a step of this alert has a condition, or stands at a manual gate
     may_be_own: bool = False  # told of a pipeline that may be the pager's own: it never resolves
+    siblings: tuple[str, ...] = ()  # other pipelines with the same key, which must have passed too
 
 
 def resolves(case: Case, why_not: str) -> str:
@@ -40,7 +41,9 @@ def resolves(case: Case, why_not: str) -> str:
         text = f"by a green run of {_pipeline(case)} {case.subject.scope}"
         if case.outcome.failed_steps and _may_be_skipped(case):
             text += f" in which {_quoted(case.outcome.failed_steps)} ran"
-    return text + (_until_then(case) if _may_be_skipped(case) else "")
+        if case.siblings:
+            text += f", if no other of its pipelines ({', '.join(case.siblings[:MAX_NAMED_STEPS])}) failed last"
+    return text + (_until_then(case) if _may_be_skipped(case) or case.siblings else "")
 
 
 def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:

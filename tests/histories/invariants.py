@@ -36,9 +36,6 @@ def no_silent_failure(sighting: Sighting, truth: Truth, excepted: Counter[str]) 
 
 def _named(alert: Alert, sighting: Sighting, truth: Truth, excepted: Counter[str]) -> bool:
     opener: Sighting = alert.opened_by
-    if bug := next((bug for bug in limits.KNOWN_BUGS if bug(truth, sighting, alert)), None):
-        excepted[bug.__name__] += 1
-        return True
     if alert.by_hand and (alert.names_what_it_swallows or opener.said.is_unknown):
         return True
     if opener.said.is_unknown:

@@ -31,37 +31,11 @@ def build_status_at_its_word(truth: Truth, sighting: Sighting, alert: Alert) -> 
     return sighting.goes_by_build_status
 
 
-def known_bug_7(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
-    """Not among the design's limits: a DEDUP_KEY that names a branch, in a step and in a deployment."""
-    environments = {check.where[0] == "deployment" for check in truth.verdicts.get(alert.key, {})}
-    return bool(sighting.place.pager.dedup_key) and len(environments) == 2
-
-
-def known_bug_9(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
-    """Not among the design's limits: a DEDUP_KEY that names a branch, on that branch and in a pull request from it."""
-    kinds = {check.where[0] for check in truth.verdicts.get(alert.key, {})}
-    kinds |= {place[0] for _, place in truth.pipelines.get(alert.key, {})}
-    return bool(sighting.place.pager.dedup_key) and "pull request" in kinds and len(kinds) > 1
-
-
-def known_bug_10(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
-    """Not among the design's limits: one DEDUP_KEY in the `final:` steps of several pipelines of a branch."""
-    several = len({pipeline for pipeline, _ in truth.pipelines.get(alert.key, {})}) > 1
-    return bool(sighting.place.pager.dedup_key) and not sighting.of_step and several
-
-
-def known_bug_12(truth: Truth, sighting: Sighting, alert: Alert) -> bool:
-    """Not among the design's limits: one DEDUP_KEY for a step's alert and a pipeline's."""
-    return bool(truth.verdicts.get(alert.key)) and bool(truth.pipelines.get(alert.key))
-
-
-KNOWN_BUGS = (known_bug_7, known_bug_9, known_bug_10, known_bug_12)
 FALSE_RESOLVES = (
     an_older_build_passes_late,
     another_line_of_tags,
     a_step_without_a_clone,
     build_status_at_its_word,
-    *KNOWN_BUGS,
 )
 
 

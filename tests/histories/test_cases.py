@@ -392,7 +392,6 @@ def test_two_pipelines_of_one_branch_are_resolved_when_both_are_green() -> None:
     assert history.open_keys == []
 
 
-@pytest.mark.xfail(strict=True, reason="finding 6")
 def test_a_final_after_script_beside_a_told_pager_warns() -> None:
     push = main_branch(Step("Unit"), final=Step("Page", after=UNNAMED))
     history = History(told(push, triggers=()))
@@ -400,7 +399,6 @@ def test_a_final_after_script_beside_a_told_pager_warns() -> None:
     assert history.open_keys == ["branch/main:result unknown"]
 
 
-@pytest.mark.xfail(strict=True, reason="finding 2")
 def test_a_final_step_with_a_token_beside_an_after_script_of_no_name_resolves() -> None:
     push = main_branch(Step("Unit", after=UNNAMED), final=Step("Page", inside=TOKEN))
     history = History(File((push,)))
@@ -409,7 +407,6 @@ def test_a_final_step_with_a_token_beside_an_after_script_of_no_name_resolves() 
     assert history.open_keys == []
 
 
-@pytest.mark.xfail(strict=True, reason="finding 7")
 def test_one_dedup_key_by_branch_in_a_step_and_a_deployment() -> None:
     pager = Pager(dedup_key="build-$BITBUCKET_BRANCH")
     push = main_branch(Step("Unit", after=pager), Step("Deploy", deployment="production", after=pager))
@@ -420,7 +417,6 @@ def test_one_dedup_key_by_branch_in_a_step_and_a_deployment() -> None:
     assert history.last.merged_into
 
 
-@pytest.mark.xfail(strict=True, reason="finding 9")
 def test_one_dedup_key_by_branch_on_a_branch_and_in_its_pull_request() -> None:
     pager = Pager(dedup_key="build-$BITBUCKET_BRANCH")
     push, request = (
@@ -434,7 +430,6 @@ def test_one_dedup_key_by_branch_on_a_branch_and_in_its_pull_request() -> None:
     assert history.open_keys == ["build-feature/x"], resolves
 
 
-@pytest.mark.xfail(strict=True, reason="finding 10")
 def test_one_dedup_key_in_the_finals_of_default_and_main() -> None:
     final = Step("Page", inside=Pager(token=True, dedup_key="build-$BITBUCKET_BRANCH"))
     every, push = Pipeline("default", "", (Step("Unit"),), final), main_branch(Step("Build"), final=final)

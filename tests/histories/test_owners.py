@@ -31,10 +31,6 @@ class StepsKey(NamedTuple):
         """The same step; or the same name in another pipeline, which is the same check by definition; of tags, those of
         one line. Not the same step elsewhere."""
         if where(self.ref, self.slot.environment) != where(other.ref, other.slot.environment):
-            if bool(self.slot.environment) != bool(other.slot.environment):
-                return True  # known_bug_7
-            if "pull-request" in (self.ref.kind, other.ref.kind):
-                return self.ref.name == other.ref.name  # known_bug_9
             return {self.ref.kind, other.ref.kind} == {"tag"} and not self.slot.environment
         if self.pipeline is other.pipeline:
             return self.slot.index == other.slot.index
