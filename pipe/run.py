@@ -76,7 +76,7 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
         answer.about,
         answer.outcome,
         case.subject,
-        datetime.now(UTC).isoformat(timespec="milliseconds"),
+        _now(),
         found,
         _step_name(definition, placed) if answer.outcome.of_step else "",
         answer.newer_build,
@@ -91,13 +91,11 @@ def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
     outcome = by_variables(settings, build, ()) or Outcome(Result.UNKNOWN, why)
     told = outcome.told and not outcome.of_step
-    about = build.told_of(None) if told else build
-    unread = Definition(unread=why)
-    case = replace(_case(settings, build, unread, (), Answer(outcome, about)), owner=ownership.Ownership(why))
+    answer = Answer(outcome, build.told_of(None) if told else build)
+    case = Case(outcome, _subject(settings, build, answer), ownership.Ownership(why), in_ci=build.in_ci)
     decision = decide(settings, case)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     warnings = (*settings.problems, *settings.notices, f"{why}.")
-    story = Story(about, outcome, case.subject, now, Evidence(), warnings=warnings)
+    story = Story(answer.about, outcome, case.subject, _now(), Evidence(), warnings=warnings)
     return Plan(decision, _events(settings, story, decision), told)
 
 
@@ -124,22 +122,28 @@ def _answer(
 
 def _case(settings: Settings, build: Build, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:
     outcome, about = answer.outcome, answer.about
-    what: Subject
-    siblings: tuple[str, ...]
+    what = _subject(settings, build, answer)
     if outcome.of_step:
-        what = subject.of_step(build, settings.alert_name, settings.dedup_key)
         owner = ownership.of_step(definition, build, what)
-        may_be_skipped, siblings = any(one.step.may_be_skipped for one in placed), ()
-    else:
-        selector = outcome.selector if outcome.selector[0] or not outcome.told else build.told.selector
-        what = subject.of_pipeline(about, settings.alert_name, settings.dedup_key, selector)
-        owner = ownership.of_pipeline(definition, about, what, selector_known=bool(selector[0]))
-        may_be_skipped = _may_be_skipped(definition, selector, outcome)
-        siblings = _siblings(definition, about, selector)
-    return Case(
-        outcome, what, owner, build.environment if outcome.of_step else "", build.in_ci, may_be_skipped,
-        answer.may_be_own, siblings,
-    )  # fmt: skip
+        may_be_skipped = any(one.step.may_be_skipped for one in placed)
+        return Case(outcome, what, owner, build.environment, build.in_ci, may_be_skipped)
+    selector = _selector(build, outcome)
+    owner = ownership.of_pipeline(definition, about, what, selector_known=bool(selector[0]))
+    may_be_skipped = _may_be_skipped(definition, selector, outcome)
+    siblings = _siblings(definition, about, selector)
+    return Case(outcome, what, owner, "", build.in_ci, may_be_skipped, answer.may_be_own, siblings)
+
+
+def _subject(settings: Settings, build: Build, answer: Answer) -> Subject:
+    if answer.outcome.of_step:
+        return subject.of_step(build, settings.alert_name, settings.dedup_key)
+    selector = _selector(build, answer.outcome)
+    return subject.of_pipeline(answer.about, settings.alert_name, settings.dedup_key, selector)
+
+
+def _selector(build: Build, outcome: Outcome) -> tuple[str, str]:
+    """What started the pipeline, as far as it is known: by the API, or by what a told run was told."""
+    return outcome.selector if outcome.selector[0] or not outcome.told else build.told.selector
 
 
 def _may_be_skipped(definition: Definition, selector: tuple[str, str], outcome: Outcome) -> bool:
@@ -173,6 +177,10 @@ def _events(settings: Settings, story: Story, decision: Decision) -> tuple[Event
     if decision.action == "change" or decision.change_too:
         found.append(event.change(settings, story))
     return tuple(found)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _step_name(definition: Definition, placed: tuple[Placed, ...]) -> str:

@@ -12,15 +12,17 @@ import time
 import pytest
 
 from pipe.__main__ import main
-from pipe.variables import VARIABLES
+from pipe.settings import VARIABLES
 from tests.conftest import KEY, MAIN, ONE_STEP, ROOT, STEP
-from tests.test_definition import ANCHOR, BOTH, DEFAULT, PLAIN, step
+from tests.unit.files import BOTH, DEFAULT, PLAIN, step
+from tests.unit.test_definition import ANCHOR
 
 FAILS, PASSES = {"EXIT_CODE": "2"}, {"EXIT_CODE": "0"}
-SAFE = "bitbucket:acme/shop:branch/main"
+BRANCH = "bitbucket:acme/shop:branch/main"
+SAFE = f"{BRANCH}:step"
 
 
-# --- One step: it breaks, it stays broken, it mends. ------------------------------------------------------------------
+# --- One step: it breaks, it stays broken, it is fixed. ------------------------------------------------------------------
 
 
 def test_a_failing_step_pages_whom_it_concerns(pipe, received):
@@ -32,12 +34,12 @@ def test_a_failing_step_pages_whom_it_concerns(pipe, received):
     assert event["dedup_key"] == SAFE
     assert event["payload"]["summary"] == "acme/shop: build failed on main (#812, exit code 2)"
     assert received.details["step"] == "Build and test"
-    assert "resolves" not in received.details
-    assert "A failure pages: the exit code is 2." in run.log
+    assert received.details["resolves"] == "by a green run of this step"
+    assert "Paging: exit code 2." in run.log
     assert f"dedup key {SAFE}, integration key …ee44" in run.log
 
 
-def test_a_build_that_breaks_twice_and_mends_is_one_incident_resolved(pipe, sandbox):
+def test_a_build_that_breaks_twice_and_is_fixed_is_one_incident_resolved(pipe, sandbox):
     for number, code in [("811", "0"), ("812", "1"), ("813", "1"), ("814", "0")]:
         assert pipe({**MAIN, "BITBUCKET_BUILD_NUMBER": number, "EXIT_CODE": code}).status == 0
     (incident,) = sandbox.incidents()
@@ -57,7 +59,7 @@ def test_nothing_but_a_clean_0_resolves(pipe, received, code, actions, status):
     run = pipe(MAIN if code is None else {**MAIN, "EXIT_CODE": code})
     assert (received.actions, run.status) == (actions, status)
     unknown = status == 1
-    assert received.only["dedup_key"] == SAFE + (":result unknown" if unknown else "")
+    assert received.only["dedup_key"] == (f"{BRANCH}:result unknown" if unknown else SAFE)
     assert received.only["payload"]["severity"] == ("warning" if unknown else "error")
 
 
@@ -72,18 +74,19 @@ def test_a_step_that_maps_a_zero_of_its_own_does_not_hide_a_failure(pipe, receiv
     assert "write `EXIT_CODE: $BITBUCKET_EXIT_CODE`" in run.log
 
 
-def test_a_missing_exit_code_says_so_on_the_pager_with_three_ways_to_tell(pipe, received):
+def test_a_missing_exit_code_says_so_on_the_pager_with_the_way_to_tell_that_fits_the_place(pipe, received):
     run = pipe(MAIN)
     assert run.status == 1
     assert received.only["payload"]["summary"] == "acme/shop: cannot tell whether #812 on main passed"
-    assert len(received.details["ways_to_tell"]) == 3
+    assert received.details["ways_to_tell"] == ["In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."]
     assert received.details["reason"]
+    assert received.details["resolves"] == "by the next known result of a pipeline on main"
 
 
 def test_outside_of_ci_a_missing_exit_code_is_an_error_only(pipe, received):
     run = pipe({name: value for name, value in MAIN.items() if name != "CI"})
     assert (run.status, received.events) == (1, [])
-    assert "The result is unknown" in run.log
+    assert "and CI is not set" in run.log
 
 
 # --- Who owns the key. ------------------------------------------------------------------------------------------------
@@ -97,22 +100,21 @@ NAMED = {"ALERT_NAME": "unit tests"}
         (ONE_STEP, {}, True),
         (None, {}, False),
         ("pipelines: [", {}, False),
+        ("pipelines: [", NAMED, False),
         (None, NAMED, True),
         (ANCHOR, NAMED, False),
         (DEFAULT % f"{step()}, {step('lint')}", {}, False),
         (DEFAULT % f"{step('u', 'unit tests')}, {step('lint', 'lint')}", NAMED, True),
         (BOTH % (step(), step("nightly")), {}, False),
         (BOTH % (step("a", "unit tests"), step("b", "unit tests")), NAMED, True),
-        (DEFAULT % step(kind="final"), {}, False),
-        (DEFAULT % step(kind="final"), NAMED, True),
-        (DEFAULT % step(kind="final", alert="unit tests"), NAMED, False),
+        (DEFAULT % PLAIN, NAMED, True),
     ],
 )
 def test_a_zero_resolves_only_for_the_owner(pipe, received, definition, environ, resolves):
     run = pipe({**MAIN, **PASSES, **environ}, definition)
     assert (run.status, received.actions) == (0, ["resolve"] if resolves else [])
-    assert ("A success resolves" in run.log) is resolves
-    assert resolves or "No resolve: the exit code is 0, but this run does not own the key." in run.log
+    assert ("Resolving: exit code 0." in run.log) is resolves
+    assert resolves or "WARNING: Not resolving: " in run.log
 
 
 def test_eight_parallel_steps_of_one_anchor_one_failing_never_resolve_each_other(pipe, sandbox):
@@ -123,7 +125,9 @@ def test_eight_parallel_steps_of_one_anchor_one_failing_never_resolve_each_other
     (incident,) = sandbox.incidents()
     assert incident["status"] == "triggered"
     details = incident["timeline"][0]["payload"]["custom_details"]
-    assert details["resolves"].startswith("by hand: One pipeline pages more than once under this key")
+    assert details["resolves"].startswith(
+        "by hand: 7 steps called a and b use the same key; until then no failure of unit tests on main pages again"
+    )
 
 
 DEPLOYMENT = {**MAIN, "BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production"}
@@ -135,11 +139,11 @@ def test_a_deployment_stage_with_the_pipe_in_two_steps_pages_and_leaves_the_reso
     pipe({**DEPLOYMENT, **FAILS}, STAGE)
     pipe({**DEPLOYMENT, **PASSES}, STAGE)
     assert received.actions == ["trigger"]
-    assert received.only["dedup_key"] == "bitbucket:acme/shop:deployment/production"
-    assert '"migrate" in default, "roll out" in default' in received.details["resolves"]
+    assert received.only["dedup_key"] == "bitbucket:acme/shop:deployment/production:step"
+    assert "migrate and roll out use the same key" in received.details["resolves"]
 
 
-def test_a_deployment_is_mended_from_any_branch_or_tag(pipe, sandbox):
+def test_a_deployment_is_fixed_from_any_branch_or_tag(pipe, sandbox):
     pipe({**DEPLOYMENT, **FAILS}, ONE_DEPLOYMENT)
     pipe({**DEPLOYMENT, "BITBUCKET_BRANCH": "hotfix/1", **PASSES}, ONE_DEPLOYMENT)
     (incident,) = sandbox.incidents()
@@ -152,74 +156,118 @@ def test_a_nightly_pipeline_on_main_does_not_resolve_what_a_push_broke(pipe, san
     pipe({**MAIN, **FAILS}, definition)
     run = pipe({**MAIN, **PASSES, "BITBUCKET_BUILD_NUMBER": "813"}, definition)
     assert sandbox.incidents()[0]["status"] == "triggered"
-    assert '"push" in branches: main, "nightly" in custom: nightly' in run.log
+    assert "push (branches: main) and nightly (custom: nightly) use the same key" in run.log
 
 
 def test_a_final_step_s_own_exit_code_says_nothing_of_the_build(pipe, received):
-    definition = DEFAULT % f"{PLAIN}, {step(kind='final')}"
-    run = pipe({**MAIN, **PASSES}, definition)
-    assert received.events == []
-    assert "cannot answer for a `final:` step" in run.log
+    run = pipe({**MAIN, **PASSES}, DEFAULT % f"{PLAIN}, {step(kind='final')}")
+    assert run.status == 1
+    assert (received.only["payload"]["severity"], received.only["dedup_key"]) == ("warning", f"{BRANCH}:result unknown")
+    assert [way[:20] for way in received.details["ways_to_tell"]] == ["In a `final:` step, "] * 2
 
 
-def test_two_tag_patterns_share_one_key(pipe, received):
-    definition = "pipelines: {tags: {'v*': [%s], 'release-*': [%s]}}"
-    tag = {**STEP, "BITBUCKET_TAG": "v1.2"}
-    pipe({**tag, **PASSES}, definition % (step(), step()))
-    assert received.events == []
-    pipe({**tag, **PASSES, "ALERT_NAME": "release"}, definition % (step(alert="release"), step(alert="release")))
-    assert received.only["dedup_key"] == "bitbucket:acme/shop:tags:release"
+def test_tags_of_one_line_share_a_key_and_another_line_has_its_own(pipe, sandbox):
+    definition = "pipelines: {tags: {'*': [%s]}}" % step(alert="publish")
+    for tag, code in [("web-v2.0.0", "1"), ("v1.9.5", "0"), ("web-v2.0.1", "0")]:
+        run = pipe({**STEP, "BITBUCKET_TAG": tag, "ALERT_NAME": "publish", "EXIT_CODE": code}, definition)
+        assert run.status == 0
+    (incident,) = sandbox.incidents()
+    assert incident["dedup_key"] == "bitbucket:acme/shop:tag/web-v:step/publish"
+    assert [entry["action"] for entry in incident["timeline"]] == ["trigger", "resolve"]
 
 
-def test_a_sole_step_marked_on_fail_ignore_pages_nobody(pipe, received):
-    run = pipe({**MAIN, **FAILS}, DEFAULT % step(more=", on-fail: {strategy: ignore}"))
+@pytest.mark.parametrize("strategy", ["ignore", "retry, max-retry-count: 2"])
+def test_whoever_puts_a_pager_into_a_step_wants_the_page_whatever_on_fail_says(pipe, received, strategy):
+    run = pipe({**MAIN, **FAILS}, DEFAULT % step(more=", on-fail: {strategy: %s}" % strategy))
+    assert (run.status, received.actions) == (0, ["trigger"])
+
+
+def test_a_green_feature_branch_does_not_resolve_main_s_alert_under_one_dedup_key(pipe, sandbox):
+    definition = DEFAULT % step(dedup_key="$BITBUCKET_REPO_SLUG-build")
+    key = {"DEDUP_KEY": "shop-build"}
+    pipe({**MAIN, **FAILS, **key}, definition)
+    run = pipe({**STEP, "BITBUCKET_BRANCH": "feature/x", **PASSES, **key}, definition)
+    assert sandbox.incidents()[0]["status"] == "triggered"
+    assert "Put $BITBUCKET_BRANCH into it" in run.log
+
+
+def test_one_anchor_s_name_in_staging_and_production_is_two_alerts(pipe, sandbox):
+    text = (
+        DEFAULT
+        % f"{step('a', 'deploy', more=', deployment: staging')}, {step('b', 'deploy', more=', deployment: production')}"
+    )
+    for environment, code in [("staging", "1"), ("production", "1"), ("staging", "0")]:
+        pipe({**MAIN, "BITBUCKET_DEPLOYMENT_ENVIRONMENT": environment, "ALERT_NAME": "deploy", "EXIT_CODE": code}, text)
+    assert {incident["dedup_key"]: incident["status"] for incident in sandbox.incidents()} == {
+        "bitbucket:acme/shop:deployment/staging:step/deploy": "resolved",
+        "bitbucket:acme/shop:deployment/production:step/deploy": "triggered",
+    }
+
+
+@pytest.mark.parametrize("token", ["", "ATCTT3-a-workspace-token"])
+def test_a_plain_last_line_of_a_script_sends_nothing_waits_for_nothing_and_says_where_to_move_it(pipe, received, token):
+    started = time.monotonic()
+    run = pipe({**MAIN, "BITBUCKET_ACCESS_TOKEN": token, "EXIT_CODE": ""}, DEFAULT % f"{PLAIN}, {step(where='script')}")
     assert (run.status, received.events) == (0, [])
-    assert "on-fail: ignore" in run.log
+    assert "WARNING: Sending nothing: this pipe stands in `script` of an ordinary step" in run.log
+    assert time.monotonic() - started < 5
 
 
-def test_a_step_that_will_be_retried_pages_and_says_so(pipe, received):
-    run = pipe({**MAIN, **FAILS}, DEFAULT % step(more=", on-fail: {strategy: retry, max-retry-count: 2}"))
-    assert received.actions == ["trigger"]
-    assert "a retry may mend it" in run.log
+def test_a_pipe_published_under_another_name_is_seen_with_and_without_variables(pipe, received):
+    both = "pipelines: {default: [{step: {name: a, script: [a], after-script: [{pipe: 'acme/oncall:1', variables: {INTEGRATION_KEY: $K}}]}}, {step: {name: b, script: [a], after-script: [{pipe: 'acme/oncall:1'}]}}]}"
+    pipe({**MAIN, **FAILS}, both)
+    assert received.details["resolves"].startswith("by hand: a and b use the same key")
 
 
 # --- What else decides. -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "actions"),
+    ("status", "code", "keys"),
     [
-        ("Successful", "", ["resolve"]), ("FAILED", "", ["trigger"]), ("error", "", ["trigger"]), ("expired", "", ["trigger"]),
-        ("stopped", "", []), ("successful", "1", ["trigger"]), ("passed", "", ["trigger"]), ("successful", "abc", ["trigger"]),
+        ("Successful", "", ["", ":result unknown"]), ("passed", "", ["", ":result unknown"]), ("FAILED", "", ["", ":result unknown"]),
+        ("error", "", ["", ":result unknown"]), ("expired", "", ["", ":result unknown"]), ("stopped", "", []),
+        ("successful", "1", [":step"]), ("failed", "0", [":step"]), ("successful", "abc", [":result unknown"]), ("fialed", "", [":result unknown"]),
     ],
 )  # fmt: skip
-def test_the_pipeline_s_status_where_the_user_knows_it(pipe, received, status, code, actions):
-    definition = DEFAULT % f"{step()}, {step('b')}, {step(kind='final', where='script')}"
+def test_the_pipeline_s_status_where_the_user_knows_it(pipe, received, status, code, keys):
+    definition = DEFAULT % f"{step()}, {step(kind='final', where='script', build_status='$S')}"
     run = pipe({**MAIN, "BUILD_STATUS": status, "EXIT_CODE": code}, definition)
-    assert received.actions == actions
-    bad = status == "passed" or code == "abc"
+    assert [event["dedup_key"] for event in received.events] == [BRANCH + key for key in keys]
+    bad = status == "fialed" or code == "abc"
     assert run.status == int(bad)
     assert not bad or received.only["payload"]["severity"] == "warning"
+    passed = status in ("Successful", "passed")
+    assert not keys or received.actions[0] == ("resolve" if passed else "trigger")
 
 
 def test_a_pipeline_s_success_does_not_resolve_what_another_pipeline_may_have_opened(pipe, received):
-    run = pipe({**MAIN, "BUILD_STATUS": "successful"}, BOTH % (step(kind="final", where="script"), step("nightly")))
-    assert received.events == []
-    assert "Another pipeline pages under this key too" in run.log
+    final = step(kind="final", where="script", build_status="$S")
+    run = pipe(
+        {**MAIN, "BUILD_STATUS": "successful"}, BOTH % (final, step("nightly", where="script", build_status="$S"))
+    )
+    assert [event["dedup_key"] for event in received.events] == [f"{BRANCH}:result unknown"]
+    assert "Give each pipeline an ALERT_NAME of its own." in run.log
 
 
 def test_a_resolve_asked_for_in_a_failed_step_sends_nothing(pipe, received):
     run = pipe({**MAIN, **FAILS, "EVENT_ACTION": "resolve"})
     assert (run.status, received.events) == (0, [])
-    assert "EVENT_ACTION is resolve, but the exit code is 2" in run.log
+    assert "WARNING: Sending nothing: EVENT_ACTION is resolve, but exit code 2." in run.log
 
 
 def test_a_plain_last_step_resolves_when_asked_to(pipe, received):
-    definition = DEFAULT % f"{step()}, {step('b')}, {step('done', where='script', action='resolve')}"
+    definition = DEFAULT % f"{step()}, {step('done', where='script', event_action='resolve')}"
     pipe({**MAIN, **FAILS}, definition)
-    assert "resolves" not in received.details
     assert pipe({**MAIN, "EVENT_ACTION": "resolve"}, definition).status == 0
+    assert [event["dedup_key"] for event in received.events] == [SAFE, SAFE]
     assert received.actions == ["trigger", "resolve"]
+
+
+def test_an_alert_is_closed_by_hand_from_anywhere_with_the_key_from_the_log(pipe, sandbox):
+    pipe({**MAIN, **FAILS}, None)
+    assert pipe({"EVENT_ACTION": "resolve", "DEDUP_KEY": SAFE}, None).status == 0
+    assert sandbox.incidents()[0]["status"] == "resolved"
 
 
 @pytest.mark.parametrize("action", ["trigger", "acknowledge", "resolve", "change"])
@@ -236,7 +284,7 @@ def test_a_pull_request_pages_only_when_asked_to_and_under_its_own_key(pipe, rec
     assert (run.status, received.events) == (0, [])
     assert "PULL_REQUESTS is false" in run.log
     pipe({**PULL_REQUEST, **FAILS, "PULL_REQUESTS": "true", "BRANCHES": "main"})
-    assert received.only["dedup_key"] == "bitbucket:acme/shop:pr/42"
+    assert received.only["dedup_key"] == "bitbucket:acme/shop:pr/42:step"
     assert received.only["links"][-1]["href"] == "https://bitbucket.org/acme/shop/pull-requests/42"
 
 
@@ -251,7 +299,7 @@ def test_a_pull_request_pages_only_when_asked_to_and_under_its_own_key(pipe, rec
 def test_filters(pipe, received, environ, pages):
     run = pipe({**MAIN, **FAILS, **environ})
     assert (run.status, bool(received.events)) == (0, pages)
-    assert pages or "Nothing is sent:" in run.log
+    assert pages or "WARNING: Sending nothing:" in run.log
 
 
 def test_a_change_event_follows_the_resolve_of_a_deployment_that_passed(pipe, sandbox, received):
@@ -278,14 +326,17 @@ def test_all_variables_empty_is_the_same_as_absent(pipe, received):
     }
     pipe({**MAIN, **FAILS})
     pipe({**MAIN, **empty, "BITBUCKET_EXIT_CODE": "2", "BITBUCKET_TAG": "", "BITBUCKET_PR_ID": ""})
-    assert received.events[0] == received.events[1]
+    first, second = received.events
+    assert first["payload"].pop("timestamp")
+    assert second["payload"].pop("timestamp")
+    assert first == second
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("SEVERITY", "eror"), ("TIMEOUT", "2m"), ("CUSTOM_DETAILS", '{"team": "pay'), ("LINKS_COUNT", "many"),
-        ("EVENT_ACTION", "page"), ("PULL_REQUESTS", "maybe"), ("BRANCHES", "dev, release"), ("BRANCHES", '["dev"]'), ("BRANCHES_COUNT", "x"), ("IGNORE_EXIT_CODES", "two"),
+        ("EVENT_ACTION", "page"), ("PULL_REQUESTS", "maybe"), ("BRANCHES", "dev, release"), ("BRANCHES", '["dev"]'), ("BRANCHES", "[dev]"), ("TIMEOUT", "0.01"), ("BRANCHES_COUNT", "x"), ("IGNORE_EXIT_CODES", "two"),
         ("CHANGE_EVENT", "2"), ("ON_ERROR", "shrug"), ("DRY_RUN", "perhaps"), ("DEBUG", "yes"), ("LOG_LINES", "all"),
         ("LINKS", "no address"), ("BITBUCKET_API_URL", "nowhere"), ("SEVERITY_COUNT", "2"),
     ],
@@ -314,7 +365,7 @@ def test_a_pull_requests_variable_that_cannot_be_read_never_costs_the_page(pipe,
         ({"INTEGRATION_KEY": "$PAGERDUTY_INTEGRATION_KEY"}, "INTEGRATION_KEY: it is missing"),
         ({"INTEGRATION_KEY": f"https://events.pagerduty.com/integration/{KEY}/enqueue"}, "it is an address, not a key"),
         ({"EVENTS_URL": f"https://events.pagerduty.com/integration/{KEY}/enqueue"}, "it is an integration URL"),
-        ({"REGION": "mars"}, 'REGION: "mars" is not one of us, eu'),
+        ({"REGION": "mars", "EVENTS_URL": ""}, 'REGION: "mars" is not one of us, eu'),
     ],
 )
 def test_where_nothing_can_be_sent_one_line_says_so_and_the_event_is_printed(pipe, received, environ, says):
@@ -325,13 +376,19 @@ def test_where_nothing_can_be_sent_one_line_says_so_and_the_event_is_printed(pip
     assert '"summary": "acme/shop: build failed on main (#812, exit code 2)"' in run.log
     quiet = pipe({**MAIN, **FAILS, **environ, "ON_ERROR": "warn"})
     assert quiet.status == 0
-    assert "\x1b[31m✖" in quiet.stdout
+    assert "\x1b[31m✖" in quiet.stderr
 
 
-def test_a_key_with_blanks_around_it_still_pages_and_is_told(pipe, received):
-    assert pipe({**MAIN, **FAILS, "INTEGRATION_KEY": f" {KEY} "}).status == 1
+def test_a_wrong_key_on_a_green_build_is_one_red_line_without_any_json(pipe, received):
+    run = pipe({**MAIN, **PASSES, "INTEGRATION_KEY": "short"})
+    assert (run.status, received.events) == (1, [])
+    assert "{" not in run.log
+
+
+def test_a_key_with_spaces_around_it_still_pages_and_is_told(pipe, received):
+    assert pipe({**MAIN, **FAILS, "INTEGRATION_KEY": f" {KEY} "}).status == 0
     assert received.only["routing_key"] == KEY
-    assert "blanks around it" in received.details["pipe_warnings"][0]
+    assert "spaces around it" in received.details["pipe_warnings"][0]
 
 
 def test_a_slip_in_a_name_is_told(pipe, received):
@@ -349,10 +406,24 @@ def test_an_environment_with_next_to_nothing_ends_in_one_clear_line(pipe, receiv
     assert len([line for line in run.log.splitlines() if line.startswith("✖")]) == 1
 
 
-def test_values_that_are_not_utf8_are_mended(pipe, received):
+def test_values_that_are_not_utf8_are_made_so(pipe, received):
     broken = os.fsdecode(b"caf\xe9")
     assert pipe({**MAIN, **FAILS, "BITBUCKET_BRANCH": broken, "ALERT_NAME": broken, "SEVERITY": broken}).status == 1
-    assert received.only["dedup_key"] == "bitbucket:acme/shop:branch/caf\ufffd:caf\ufffd"
+    assert received.only["dedup_key"] == "bitbucket:acme/shop:branch/caf\ufffd:step/caf\ufffd"
+
+
+def test_what_a_terminal_would_act_on_reaches_neither_log_nor_event(pipe, received):
+    evil = "\x1b[2J\x1b]0;owned\x07a\u202eb\x07\nc"
+    run = pipe({**MAIN, **FAILS, "ALERT_NAME": evil, "BITBUCKET_BRANCH": evil, "SUMMARY": evil, "SEVERITY": evil})
+    body = json.dumps(received.only, ensure_ascii=False)
+    assert not any(mark in body or mark in run.log for mark in ("\x1b", "\x07", "\u202e", "owned"))
+    assert received.only["dedup_key"] == "bitbucket:acme/shop:branch/ab c:step/ab c"
+
+
+@pytest.mark.parametrize("value", ["", "$HTTPS_PROXY", "'$HTTPS_PROXY'"])
+def test_a_proxy_variable_that_is_empty_or_not_expanded_is_absent(pipe, received, value):
+    assert pipe({**MAIN, **FAILS, "HTTP_PROXY": value, "HTTPS_PROXY": value, "REQUESTS_CA_BUNDLE": value}).status == 0
+    assert received.actions == ["trigger"]
 
 
 # --- Limits. ----------------------------------------------------------------------------------------------------------
@@ -391,7 +462,8 @@ def test_a_refused_event_is_quoted_advised_on_and_printed_whole(pipe, sandbox):
     assert run.status == 1
     assert "400 Invalid routing key" in run.log
     assert "REGION" in run.log
-    printed = json.loads(run.stdout.splitlines()[-1])
+    printed = json.loads(run.stderr.splitlines()[-1])
+    assert run.stdout == ""
     assert printed["routing_key"] == "…ee44"
     assert printed["payload"]["summary"] == "acme/shop: build failed on main (#812, exit code 2)"
 
@@ -409,7 +481,15 @@ def test_an_unreachable_server_ends_in_advice_and_the_whole_event(pipe, sandbox)
     run = pipe({**MAIN, **FAILS, "TIMEOUT": "1"})
     assert run.status == 1
     assert "gave up after" in run.log
-    assert json.loads(run.stdout.splitlines()[-1])["event_action"] == "trigger"
+    assert json.loads(run.stderr.splitlines()[-1])["event_action"] == "trigger"
+
+
+def test_a_resolve_that_was_not_delivered_is_one_line(pipe, sandbox):
+    sandbox.close()
+    run = pipe({**MAIN, **PASSES, "TIMEOUT": "1"})
+    assert run.status == 1
+    assert "The resolve event was not delivered" in run.log
+    assert "{" not in run.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -424,8 +504,23 @@ def test_a_signal_while_it_waits_ends_it_at_once_with_the_event_printed(pipe, sa
     stdout, stderr = process.communicate(timeout=10)
     assert time.monotonic() - started < 1
     assert process.returncode == 128 + number
-    assert json.loads(stdout.splitlines()[-1])["dedup_key"] == SAFE
+    assert json.loads(stderr.splitlines()[-1])["dedup_key"] == SAFE
     assert KEY not in stdout + stderr
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_both_signals_at_once_end_it_with_the_event_printed_once(pipe, sandbox, first):
+    sandbox.fail_next({"status": 429, "headers": {"Retry-After": "60"}})
+    process = pipe.start({**MAIN, **FAILS, "TIMEOUT": "90"})
+    while not sandbox.requests:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    for number in (first, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+    assert json.loads(stderr.splitlines()[-1])["dedup_key"] == SAFE
+    assert "Traceback" not in stderr
 
 
 def test_a_dry_run_prints_the_event_and_needs_no_key(pipe, received):
@@ -480,12 +575,14 @@ def test_modules_in_the_clone_are_not_imported(pipe, received):
 
 
 @pytest.mark.parametrize(
-    ("environ", "severity"), [(FAILS, ["error"]), (PASSES, []), ({}, ["warning"]), ({"EVENT_ACTION": "resolve"}, ["error"])]
+    ("environ", "severity"),
+    [(FAILS, ["error"]), (PASSES, []), ({}, ["warning"]), ({"EVENT_ACTION": "resolve"}, ["error"])],
 )
 def test_a_fault_in_the_pipe_itself_costs_no_page_and_resolves_nothing_by_itself(
     sandbox, received, monkeypatch, capsys, restore_signals, environ, severity
 ):
-    monkeypatch.setattr("pipe.plan._owner", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipe.ownership.of_step", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipe.ownership.of_pipeline", lambda *_, **__: 1 / 0)
     assert main({**MAIN, **environ, "INTEGRATION_KEY": KEY, "EVENTS_URL": sandbox.url}) == 1
     assert [event["payload"]["severity"] for event in received.events] == severity
     assert "trigger" not in received.actions or "ZeroDivisionError" in str(received.details["pipe_warnings"])
@@ -498,10 +595,10 @@ def test_a_signal_before_it_has_decided_prints_what_the_variables_tell(
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    monkeypatch.setattr("pipe.plan._definition", slow)
+    monkeypatch.setattr("pipe.definition_file.read", slow)
     assert main({**MAIN, **FAILS, "INTEGRATION_KEY": KEY, "EVENTS_URL": sandbox.url}) == 143
     assert received.events == []
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert "SIGTERM ended the pipe before its event was delivered" in out
     assert json.loads(out.splitlines()[-1])["event_action"] == "trigger"
 
@@ -509,7 +606,14 @@ def test_a_signal_before_it_has_decided_prints_what_the_variables_tell(
 @pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"])
 def test_a_closed_or_full_output_costs_no_page(pipe, received, redirect):
     command = ["sh", "-c", f'exec "$0" -m pipe {redirect}', sys.executable]
-    environ = {**MAIN, **FAILS, "INTEGRATION_KEY": KEY, "EVENTS_URL": pipe.url, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    environ = {
+        **MAIN,
+        **FAILS,
+        "INTEGRATION_KEY": KEY,
+        "EVENTS_URL": pipe.url,
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.environ["PATH"],
+    }
     run = subprocess.run(command, cwd=pipe.clone, env=environ, capture_output=True, text=True, check=False)
     assert (run.returncode, received.actions) == (0, ["trigger"])
     assert "Traceback" not in run.stdout + run.stderr
@@ -521,7 +625,8 @@ def test_output_that_is_not_utf8_is_no_reason_to_fail(pipe, received):
 
 
 @pytest.mark.parametrize(
-    "environ", [{"BRANCHES": "**a" * 8 + "b", "BITBUCKET_BRANCH": "a/" * 60 + "a"}, {"BITBUCKET_BRANCH": "a/" * 60 + "a"}]
+    "environ",
+    [{"BRANCHES": "**a" * 8 + " **b", "BITBUCKET_BRANCH": "a/" * 60 + "a"}, {"BITBUCKET_BRANCH": "a/" * 60 + "a"}],
 )
 def test_patterns_that_take_for_ever_do_not_hold_up_the_page(pipe, received, environ):
     definition = "pipelines: {branches: {'%s': [%s]}}" % ("**a" * 8 + "b", step())

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from sandbox import Sandbox
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER_KEY = "fedcba9876543210fedcba9876543210"
 ORCHESTRATION_KEY = "R0212P1QXGEIQE2NMTQ7L7WXD2Z0ABCD"

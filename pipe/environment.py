@@ -1,1 +1,0 @@
-from pipe.lib.environment import encodable as mend  # noqa: F401

@@ -1,1 +1,0 @@
-from pipe.settings import Settings  # noqa: F401
