@@ -1,4 +1,4 @@
-"""The main job, shown: the real pipe runs as Bitbucket would run it, while builds break and mend, against a sandbox.
+"""The main job, shown: the real pipe runs as Bitbucket would run it, while builds break and are fixed.
 
 Exits 0 only if the incidents are what they should be.
 """
@@ -11,6 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipe import VERSION
 from sandbox import Sandbox
@@ -27,14 +28,20 @@ pipelines:
           script: [make test]
           after-script:
             - pipe: your-workspace/pagerduty-events:VERSION
-              variables: {INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE}
+              variables:
+                INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
+                EXIT_CODE: $BITBUCKET_EXIT_CODE
+                ALERT_NAME: build
       - step: &deploy
           name: Deploy
           deployment: production
           script: [./deploy.sh]
           after-script:
             - pipe: your-workspace/pagerduty-events:VERSION
-              variables: {INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE}
+              variables:
+                INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
+                EXIT_CODE: $BITBUCKET_EXIT_CODE
+                ALERT_NAME: deploy
     hotfix/*:
       - step: *deploy
 """
@@ -60,6 +67,7 @@ STEP = {
     "BITBUCKET_STEP_UUID": "{3c9e1d7b-52a4-4b8f-8e61-7f0d2a4c6b18}",
     "INTEGRATION_KEY": KEY,
     "TIMEOUT": "30",
+    "ALERT_NAME": "build",
 }
 
 
@@ -75,21 +83,21 @@ class Chapter:
     report: str = ""  # what the tests left behind
 
 
-DEPLOYMENT = {"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production"}
+DEPLOYMENT = {"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production", "ALERT_NAME": "deploy"}
 STORY = [
     Chapter("build 811 passes", "811", "0"),
     Chapter("build 812 fails: somebody is paged", "812", "2", report=REPORT),
     Chapter("build 813 fails again: the same incident", "813", "2", report=REPORT),
     Chapter("build 814 passes: the incident is resolved", "814", "0"),
     Chapter("a deployment to production fails", "815", "1", DEPLOYMENT),
-    Chapter("the next one, from another branch, mends it", "816", "0", {**DEPLOYMENT, "BITBUCKET_BRANCH": "hotfix/17"}),
+    Chapter("the next one, from another branch, fixes it", "816", "0", {**DEPLOYMENT, "BITBUCKET_BRANCH": "hotfix/17"}),
     Chapter("a step whose exit code is missing: the pager is told so", "817", "", {}, status=1),
 ]
 
 EXPECTED = [
-    ("acme/shop: build failed on main (#812, exit code 2)", "resolved", ["trigger", "trigger", "resolve"]),
-    ("acme/shop: deployment to production failed on main (#815, exit code 1)", "resolved", ["trigger", "resolve"]),
-    ("acme/shop: cannot tell whether #817 on main passed", "triggered", ["trigger"]),
+    ("acme/shop: build failed on main (#812, 2 of 3 tests failed)", "resolved", ["trigger", "trigger", "resolve"]),
+    ("acme/shop: deploy failed on main (#815, exit code 1)", "resolved", ["trigger", "resolve"]),
+    ("acme/shop: cannot tell whether build of #817 on main passed", "triggered", ["trigger"]),
 ]
 
 
@@ -147,7 +155,7 @@ def tell(chapter: Chapter, clone: Path, commit: str, sandbox: Sandbox) -> bool:
     return run.returncode == chapter.status
 
 
-def show(incidents: list[dict]) -> None:
+def show(incidents: list[dict[str, Any]]) -> None:
     print("\n══ The incidents ".ljust(100, "═"))
     for incident in incidents:
         print(f"\n#{incident['number']} {incident['title']}  [{incident['status']}]\n   {incident['dedup_key']}")

@@ -26,7 +26,12 @@ def pager(name: str = "", **variables: str) -> str:
 
 
 def step(
-    name: str = "test", alert: str = "", kind: str = "step", where: str = "after-script", more: str = "", **variables: str
+    name: str = "test",
+    alert: str = "",
+    kind: str = "step",
+    where: str = "after-script",
+    more: str = "",
+    **variables: str,
 ) -> str:
     return f"{{{kind}: {{name: {name}, script: [make], {where}: [{pager(alert, **variables)}]{more}}}}}"
 
@@ -40,7 +45,9 @@ def of_step(text: str | Definition, name: str = "", key: str = "", build: Build 
     return ownership.of_step(definition, build, subject.of_step(build, name, key))
 
 
-def of_pipeline(text: str | Definition, name: str = "", key: str = "", build: Build = MAIN, known: bool = False) -> Ownership:
+def of_pipeline(
+    text: str | Definition, name: str = "", key: str = "", build: Build = MAIN, known: bool = False
+) -> Ownership:
     definition = read(text) if isinstance(text, str) else text
     what = subject.of_pipeline(build, name, key)
     return ownership.of_pipeline(definition, build, what, selector_known=known)

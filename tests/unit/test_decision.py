@@ -23,8 +23,20 @@ OWNER, OTHERS = Ownership(), Ownership("Lint and Unit tests use the same key", "
 AUTO = Settings()
 
 
-def case(result: Result, of_step: bool = True, owner: Ownership = OWNER, build: Build = MAIN, name: str = "", key: str = "", **more) -> Case:
-    about = {field: more.pop(field) for field in ("exit_code", "failed_steps", "skipped", "doubt", "told", "selector") if field in more}
+def case(
+    result: Result,
+    of_step: bool = True,
+    owner: Ownership = OWNER,
+    build: Build = MAIN,
+    name: str = "",
+    key: str = "",
+    **more,
+) -> Case:
+    about = {
+        field: more.pop(field)
+        for field in ("exit_code", "failed_steps", "skipped", "doubt", "told", "selector")
+        if field in more
+    }
     outcome = Outcome(result, "so it went", of_step=of_step, **about)
     what = subject.of_step(build, name, key) if of_step else subject.of_pipeline(build, name, key, outcome.selector)
     return Case(outcome, what, owner, **more)
@@ -41,7 +53,12 @@ def case(result: Result, of_step: bool = True, owner: Ownership = OWNER, build: 
 )  # fmt: skip
 def test_auto_decides_by_result_and_owner(result, of_step, owner, action, closes_unknown):
     decision = decide(AUTO, case(result, of_step, owner))
-    assert (decision.action, decision.closes_unknown, decision.result_unknown, decision.failed) == (action, closes_unknown, result is U, result is U)
+    assert (decision.action, decision.closes_unknown, decision.result_unknown, decision.failed) == (
+        action,
+        closes_unknown,
+        result is U,
+        result is U,
+    )
 
 
 def test_a_doubtful_success_resolves_nothing_but_the_unknown_and_says_why_in_yellow():
@@ -113,7 +130,12 @@ def test_an_unknown_result_says_what_closes_it(given, resolves):
 @pytest.mark.parametrize("result", [F, S])
 @pytest.mark.parametrize(
     "more",
-    [{"build": MAIN.told_of(None), "told": True}, {"may_be_own": True, "told": True}, {"key": "shop"}, {"build": Build(branch="main")}],
+    [
+        {"build": MAIN.told_of(None), "told": True},
+        {"may_be_own": True, "told": True},
+        {"key": "shop"},
+        {"build": Build(branch="main")},
+    ],
 )
 def test_what_may_be_about_another_ref_closes_no_alert_about_the_pipe_s_sight(result, more):
     assert not decide(AUTO, case(result, False, owner=OTHERS if "key" in more else OWNER, **more)).closes_unknown

@@ -69,7 +69,10 @@ def test_every_item_with_the_reference_of_one_that_has_the_key_is_this_pipe(refe
 
 
 def test_a_reference_with_pagerduty_in_it_needs_no_variables():
-    assert len(items("pipelines: {default: [{step: {script: [a], after-script: [{pipe: 'acme/PagerDuty-alert:1'}]}}]}")) == 1
+    assert (
+        len(items("pipelines: {default: [{step: {script: [a], after-script: [{pipe: 'acme/PagerDuty-alert:1'}]}}]}"))
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,10 @@ def test_an_unreadable_pattern_could_match_anything():
 
 
 def test_what_bitbucket_names_by_selector_is_found():
-    found = read("pipelines: {default: [%s], branches: {main: [%s]}, pull-requests: {'**': [%s]}, custom: {nightly: [%s]}}" % ((PLAIN,) * 4))
+    found = read(
+        "pipelines: {default: [%s], branches: {main: [%s]}, pull-requests: {'**': [%s]}, custom: {nightly: [%s]}}"
+        % ((PLAIN,) * 4)
+    )
     assert found.selected(("default", "")).section == "default"
     assert found.selected(("default", "anything")).section == "default"
     assert found.selected(("branches", "main")).pattern == "main"
@@ -125,7 +131,9 @@ pipelines: {custom: {pager: [%s], deploy: [%s], other: [%s], pushed: [%s]}}
     assert found.pagers() == ("pager",)
 
 
-@pytest.mark.parametrize("triggers", ["1", "[a]", "{pipeline-completed: 1}", "{pipeline-completed: [1, {pipelines: 2}, {pipelines: [[3]]}]}"])
+@pytest.mark.parametrize(
+    "triggers", ["1", "[a]", "{pipeline-completed: 1}", "{pipeline-completed: [1, {pipelines: 2}, {pipelines: [[3]]}]}"]
+)
 def test_triggers_that_are_not_understood_name_nothing(triggers):
     assert read("triggers: %s\npipelines: {default: [%s]}" % (triggers, PLAIN)).triggered == ()
 
@@ -176,7 +184,9 @@ def test_what_bitbucket_reads_is_read_whatever_else_stands_in_the_file(text):
 
 
 def test_names_stay_as_they_stand():
-    found = read("pipelines: {branches: {1.10: [{step: {name: yes, script: [a]}}], 007: [{step: {name: 1e3, script: [a]}}]}}").pipelines
+    found = read(
+        "pipelines: {branches: {1.10: [{step: {name: yes, script: [a]}}], 007: [{step: {name: 1e3, script: [a]}}]}}"
+    ).pipelines
     assert [(p.pattern, p.steps[0].name) for p in found] == [("1.10", "yes"), ("007", "1e3")]
 
 
@@ -221,6 +231,9 @@ def test_a_fifo_ends_with_the_time(tmp_path, monkeypatch):
     assert "no answer within" in definition_file.read(tmp_path).unread
 
 
-@given(st.text(max_size=200) | st.sampled_from(["pipelines: {default: 1}", "pipelines: {default: {a: [{step: 3}]}}", "pipelines: [1]", pager()]))
+@given(
+    st.text(max_size=200)
+    | st.sampled_from(["pipelines: {default: 1}", "pipelines: {default: {a: [{step: 3}]}}", "pipelines: [1]", pager()])
+)
 def test_no_text_at_all_raises(text):
     definition_file.parse(text.encode(errors="replace"))

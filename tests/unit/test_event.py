@@ -30,7 +30,9 @@ BUILD = Build(
 NOW = "2026-11-25T03:00:00.000+00:00"
 FAILED = Outcome(Result.FAILED, "exit code 2", of_step=True, exit_code=2)
 PASSED = Outcome(Result.SUCCESSFUL, "exit code 0", of_step=True, exit_code=0)
-PIPELINE = Outcome(Result.FAILED, "Bitbucket says so", failed_steps=("integration tests", "lint"), failed_step_uuid="{33}")
+PIPELINE = Outcome(
+    Result.FAILED, "Bitbucket says so", failed_steps=("integration tests", "lint"), failed_step_uuid="{33}"
+)
 TRIGGER, RESOLVE = Decision("", "trigger"), Decision("", "resolve")
 UNKNOWN = Decision("", "trigger", result_unknown=True, resolves="by hand")
 read = Settings.read
@@ -86,13 +88,17 @@ def test_a_failure_s_event_whole():
     }
 
 
-PR = Build(repository="acme/shop", number="812", branch="fix", pull_request="42", destination="main", is_pull_request=True)
+PR = Build(
+    repository="acme/shop", number="812", branch="fix", pull_request="42", destination="main", is_pull_request=True
+)
 TAG = Build(repository="acme/shop", number="812", tag="v1.2")
 DEPLOYMENT = Build(repository="acme/shop", number="812", branch="main", environment="production")
 TESTS = Evidence(failed_tests_total=37, tests_total=300)
 OUT_OF_MEMORY = Outcome(Result.FAILED, "", failed_steps=("build",), error="Container 'Build' exceeded memory limit.")
 NIGHTLY = Outcome(Result.FAILED, "", selector=("custom", "nightly"))
-TOLD = Build(repository="acme/shop", branch="main", number="9", told=Told("FAILED", "{7}", "branches", "main")).told_of(None)
+TOLD = Build(repository="acme/shop", branch="main", number="9", told=Told("FAILED", "{7}", "branches", "main")).told_of(
+    None
+)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,10 @@ def test_an_unknown_result_is_a_warning_under_a_key_of_its_own_with_reason_and_w
 def test_what_closes_an_unknown_result_has_its_key_and_a_complete_payload():
     body = made(outcome=PIPELINE, decision=Decision("", "resolve", result_unknown=True)).body
     assert (body["event_action"], body["dedup_key"]) == ("resolve", "bitbucket:acme/shop:branch/main:result unknown")
-    assert refusals(json.loads(made(outcome=PIPELINE, decision=Decision("", "resolve", result_unknown=True)).encoded(KEY))) == []
+    assert (
+        refusals(json.loads(made(outcome=PIPELINE, decision=Decision("", "resolve", result_unknown=True)).encoded(KEY)))
+        == []
+    )
     assert "reason" not in body["payload"]["custom_details"]
 
 
@@ -150,7 +159,15 @@ def test_every_detail_has_its_name():
     outcome = Outcome(Result.FAILED, "", of_step=True, exit_code=2, failed_steps=("a",), error="e")
     evidence = Evidence("subject", "Ada", ("x: y",), 1, 2, "log")
     decision = Decision("", "trigger", resolves="by hand")
-    details = made(build=build, outcome=outcome, evidence=evidence, decision=decision, step_name="s", newer_build="#813", warnings=("w",)).body["payload"]["custom_details"]
+    details = made(
+        build=build,
+        outcome=outcome,
+        evidence=evidence,
+        decision=decision,
+        step_name="s",
+        newer_build="#813",
+        warnings=("w",),
+    ).body["payload"]["custom_details"]
     assert details == {
         "repository": "acme/shop", "branch": "fix", "tag": "t", "pull_request": 42, "environment": "production", "build_number": 812,
         "commit": "c", "commit_message": "subject", "commit_author": "Ada", "step": "s", "exit_code": 2, "failed_steps": ["a"], "error": "e",
@@ -165,7 +182,11 @@ def test_without_a_repository_a_trigger_has_no_key():
 
 
 def test_the_links_lead_to_what_the_event_is_about_each_once():
-    links = made(build=PR, outcome=PIPELINE, settings=Settings(links=(("Mine", "https://bitbucket.org/acme/shop/pull-requests/42"),))).body["links"]
+    links = made(
+        build=PR,
+        outcome=PIPELINE,
+        settings=Settings(links=(("Mine", "https://bitbucket.org/acme/shop/pull-requests/42"),)),
+    ).body["links"]
     results = "https://bitbucket.org/acme/shop/pipelines/results/812"
     assert [(link["text"], link["href"]) for link in links] == [
         ("Mine", "https://bitbucket.org/acme/shop/pull-requests/42"), ("Failed step", f"{results}/steps/%7B33%7D"), ("Pipeline", results),
@@ -184,7 +205,10 @@ def test_the_smallest_event_is_what_pagerduty_must_take_with_the_refusal_in_it()
     assert set(small.body) == {"event_action", "dedup_key", "payload"}
     assert small.body["dedup_key"] == whole.dedup_key
     assert set(small.body["payload"]) == {"summary", "source", "severity", "custom_details"}
-    assert small.body["payload"]["custom_details"] == {"note": "PagerDuty refused the whole event: 400 bad link", "resolves": "['mine']"}
+    assert small.body["payload"]["custom_details"] == {
+        "note": "PagerDuty refused the whole event: 400 bad link",
+        "resolves": "['mine']",
+    }
     assert refusals(json.loads(small.encoded(KEY))) == []
     assert small.smallest("again") is None
     assert made(outcome=PASSED, decision=RESOLVE).smallest("400") is None
@@ -193,7 +217,16 @@ def test_the_smallest_event_is_what_pagerduty_must_take_with_the_refusal_in_it()
 
 def test_a_resolve_carries_the_complete_payload_but_no_client():
     body = made(outcome=PASSED, decision=RESOLVE).body
-    assert set(body["payload"]) == {"summary", "source", "severity", "timestamp", "component", "group", "class", "custom_details"}
+    assert set(body["payload"]) == {
+        "summary",
+        "source",
+        "severity",
+        "timestamp",
+        "component",
+        "group",
+        "class",
+        "custom_details",
+    }
     assert "client" not in body
     assert body["payload"]["custom_details"]["exit_code"] == 0
 
@@ -254,7 +287,12 @@ def test_links_that_are_too_large_go_after_the_details():
 
 
 def test_no_secret_is_in_an_event():
-    given = {"INTEGRATION_KEY": KEY, "ATLASSIAN_API_TOKEN": "tok-0123456789", "SUMMARY": f"x {KEY}", "DEDUP_KEY": f"{KEY}-x"}
+    given = {
+        "INTEGRATION_KEY": KEY,
+        "ATLASSIAN_API_TOKEN": "tok-0123456789",
+        "SUMMARY": f"x {KEY}",
+        "DEDUP_KEY": f"{KEY}-x",
+    }
     settings = read({**given, "CUSTOM_DETAILS": json.dumps({"k": f"key={KEY}", KEY: ["tok-0123456789"]})})
     one = made(settings, evidence=Evidence(commit_message="remove tok-0123456789"))
     text = json.dumps(one.body)
@@ -289,11 +327,15 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
 @given(
     given_variables=st.dictionaries(
-        st.sampled_from(["SUMMARY", "SOURCE", "COMPONENT", "GROUP", "CLASS", "ALERT_NAME", "DEDUP_KEY", "SEVERITY", "LINKS"]),
+        st.sampled_from(
+            ["SUMMARY", "SOURCE", "COMPONENT", "GROUP", "CLASS", "ALERT_NAME", "DEDUP_KEY", "SEVERITY", "LINKS"]
+        ),
         words | st.text(max_size=400) | st.sampled_from(["critical", "x https://y", "\x85", "\u3000"]),
     ),
     build_variables=st.dictionaries(
-        st.sampled_from(["REPO_FULL_NAME", "BUILD_NUMBER", "COMMIT", "BRANCH", "TAG", "PR_ID", "DEPLOYMENT_ENVIRONMENT"]),
+        st.sampled_from(
+            ["REPO_FULL_NAME", "BUILD_NUMBER", "COMMIT", "BRANCH", "TAG", "PR_ID", "DEPLOYMENT_ENVIRONMENT"]
+        ),
         words,
     ),
     decision=st.sampled_from([TRIGGER, RESOLVE, UNKNOWN]),

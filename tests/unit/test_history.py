@@ -88,7 +88,9 @@ def test_builds_of_a_branch_are_asked_for_by_its_name():
 
 def test_another_pipeline_of_the_same_key_that_failed_last_is_a_doubt():
     brace = {"selector_pattern": "{main,dev}"}
-    assert "branches: {main,dev} uses the same key" in doubt(Api(OWN, build(9, "FAILED", **brace), build(8, **brace)), OWN)
+    assert "branches: {main,dev} uses the same key" in doubt(
+        Api(OWN, build(9, "FAILED", **brace), build(8, **brace)), OWN
+    )
     assert not doubt(Api(OWN, build(9, **brace), build(8, "FAILED", **brace)), OWN)
     assert doubt(Api(OWN, build(9, "STOPPED", terminator="Ada", **brace), build(8, "FAILED", **brace)), OWN)
     assert not doubt(Api(OWN, build(9), build(8, "FAILED")), OWN)
@@ -114,7 +116,10 @@ def test_another_pipeline_of_the_same_key_that_failed_last_is_a_doubt():
 )  # fmt: skip
 def test_a_step_that_did_not_run_is_a_doubt_where_it_failed_when_it_last_ran(builds, says):
     """The builds that hold a failed step failed; so did, for another reason, those that passed no step on."""
-    results = {n: "FAILED" if "FAILED" in steps.values() or (n != 11 and not steps) else "SUCCESSFUL" for n, steps in builds.items()}
+    results = {
+        n: "FAILED" if "FAILED" in steps.values() or (n != 11 and not steps) else "SUCCESSFUL"
+        for n, steps in builds.items()
+    }
     api = Api(OWN, *(build(n, results[n]) for n in builds), **{f"n{n}": steps for n, steps in builds.items()})
     found = doubt(api, OWN, "web")
     assert bool(found) is says

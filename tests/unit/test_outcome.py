@@ -16,7 +16,10 @@ F, S, T, X, M, U = Result.FAILED, Result.SUCCESSFUL, Result.STOPPED, Result.IGNO
 AFTER, FINAL_AFTER = DEFAULT % step(), DEFAULT % step(kind="final")
 FINAL, SCRIPT = DEFAULT % step(kind="final", where="script"), DEFAULT % step(where="script")
 TOLD_STATUS = DEFAULT % step(where="script", build_status="$BITBUCKET_TRIGGER_PIPELINE_STATUS")
-TRIGGERED = "triggers: {repository-push: [{condition: a, pipelines: [told]}]}\npipelines: {custom: {told: [%s]}}" % step(where="script")
+TRIGGERED = (
+    "triggers: {repository-push: [{condition: a, pipelines: [told]}]}\npipelines: {custom: {told: [%s]}}"
+    % step(where="script")
+)
 
 
 def tell(text: str = AFTER, told: str = "", **variables: str):

@@ -131,9 +131,15 @@ def test_a_deployment_s_alert_can_be_opened_from_any_pipeline(text, expected):
 
 
 def test_one_name_in_two_environments_is_two_keys_and_in_two_pipelines_one_check():
-    text = DEFAULT % f"{step('a', 'deploy', more=', deployment: staging')}, {step('b', 'deploy', more=', deployment: production')}"
+    text = (
+        DEFAULT
+        % f"{step('a', 'deploy', more=', deployment: staging')}, {step('b', 'deploy', more=', deployment: production')}"
+    )
     assert owns(text, "deploy", build=DEPLOY)
-    text = BOTH % (step("a", "deploy", more=", deployment: production"), step("b", "deploy", more=", deployment: production"))
+    text = BOTH % (
+        step("a", "deploy", more=", deployment: production"),
+        step("b", "deploy", more=", deployment: production"),
+    )
     assert owns(text, "deploy", build=DEPLOY)
 
 
@@ -164,9 +170,21 @@ def test_in_a_pull_request_a_step_s_environment_changes_no_key():
         ("default: [%s]" % step(dedup_key="'shop-${BITBUCKET_BRANCH}'"), "shop-main", True),
         ("default: [%s]" % step(dedup_key="$BITBUCKET_REPO_SLUG-main"), "shop-main", False),
         ("custom: {nightly: [%s]}" % step(dedup_key="shop-main"), "shop-main", False),
-        ("branches: {main: [%s], dev: [%s]}" % (step(dedup_key="shop-main"), step(dedup_key="shop-main")), "shop-main", False),
-        ("branches: {main: [%s, %s]}" % (step(dedup_key="shop-main"), step("b", dedup_key="shop-main")), "shop-main", False),
-        ("branches: {main: [%s, %s]}" % (step(dedup_key="shop-main"), step("b", dedup_key="other-main")), "shop-main", True),
+        (
+            "branches: {main: [%s], dev: [%s]}" % (step(dedup_key="shop-main"), step(dedup_key="shop-main")),
+            "shop-main",
+            False,
+        ),
+        (
+            "branches: {main: [%s, %s]}" % (step(dedup_key="shop-main"), step("b", dedup_key="shop-main")),
+            "shop-main",
+            False,
+        ),
+        (
+            "branches: {main: [%s, %s]}" % (step(dedup_key="shop-main"), step("b", dedup_key="other-main")),
+            "shop-main",
+            True,
+        ),
         ("branches: {main: [%s, %s]}" % (step(dedup_key="shop-main"), step("b")), "shop-main", True),
         ("branches: {main: [%s, %s]}" % (step(dedup_key="$K"), step("b")), "shop-main", True),
         ("default: [%s]" % step(dedup_key="$K"), "shop-main", False),
@@ -184,12 +202,18 @@ def test_without_a_file_a_dedup_key_is_owned_where_the_branch_stands_in_it():
 def test_a_literal_key_in_an_environment_is_bound_to_it():
     text = DEFAULT % f"{step(more=', deployment: production', dedup_key='production-deploy')}"
     assert owns(text, key="production-deploy", build=DEPLOY)
-    both = DEFAULT % f"{step(more=', deployment: production', dedup_key='production-deploy')}, {step('b', more=', deployment: test', dedup_key='production-deploy')}"
+    both = (
+        DEFAULT
+        % f"{step(more=', deployment: production', dedup_key='production-deploy')}, {step('b', more=', deployment: test', dedup_key='production-deploy')}"
+    )
     assert not owns(both, key="production-deploy", build=DEPLOY)
 
 
 def test_a_dedup_key_that_spells_a_derived_one_is_the_same_key():
-    text = "pipelines: {branches: {main: [%s, %s]}}" % (step(), step("b", dedup_key="'bitbucket:acme/shop:branch/main:step'"))
+    text = "pipelines: {branches: {main: [%s, %s]}}" % (
+        step(),
+        step("b", dedup_key="'bitbucket:acme/shop:branch/main:step'"),
+    )
     assert not owns(text)
 
 
@@ -227,7 +251,10 @@ def test_the_yellow_line_names_the_other_steps_and_the_one_thing_to_write():
     assert "$BITBUCKET_BRANCH" in of_step(ABSENT, key="shop").advice
     many = of_step(DEFAULT % ", ".join(step(f"s{n}") for n in range(9))).why_not
     assert many == "s0, s1, s2, s3, s4 and 4 more use the same key"
-    assert of_step(DEFAULT % step(kind="final").replace("name: test, ", ""), "").why_not == "the exit code of the final step says nothing of the build"
+    assert (
+        of_step(DEFAULT % step(kind="final").replace("name: test, ", ""), "").why_not
+        == "the exit code of the final step says nothing of the build"
+    )
 
 
 @pytest.mark.parametrize(

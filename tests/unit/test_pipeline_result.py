@@ -51,7 +51,9 @@ def judged(*steps: StepRun, run: PipelineRun = RUNNING, text: str = DEFAULT % in
 def test_the_other_steps_decide(steps, result):
     outcome = judged(*steps)
     assert outcome.result is result, outcome
-    assert outcome.unfinished == (result is U and any(s.state in ("PENDING", "READY", "IN_PROGRESS") and not s.result for s in steps))
+    assert outcome.unfinished == (
+        result is U and any(s.state in ("PENDING", "READY", "IN_PROGRESS") and not s.result for s in steps)
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,12 @@ def test_an_ordinary_step_cannot_take_the_others_success_for_its_own():
 
 
 def test_the_failure_names_the_steps_and_bitbucket_s_error():
-    outcome = judged(OK, step("FAILED", "API tests"), step("FAILED", "lint", error="Container 'Build' exceeded memory limit."), step("NOT_RUN", "deploy"))
+    outcome = judged(
+        OK,
+        step("FAILED", "API tests"),
+        step("FAILED", "lint", error="Container 'Build' exceeded memory limit."),
+        step("NOT_RUN", "deploy"),
+    )
     assert outcome.failed_steps == ("API tests", "lint")
     assert outcome.failed_step_uuid == "{API tests}"
     assert outcome.error == "Container 'Build' exceeded memory limit."
@@ -111,8 +118,12 @@ def test_the_failure_names_the_steps_and_bitbucket_s_error():
 
 
 def test_what_did_not_run_is_told_by_name_once():
-    assert judged(OK, step("NOT_RUN", "a"), step("NOT_RUN", "a"), step("PENDING", "b", stage="PAUSED"), step("SKIPPED", "")).skipped == ("a", "", "b")
-    assert judged(step("FAILED"), step("NOT_RUN", "behind it"), step("SKIPPED", "by a condition")).skipped == ("by a condition",)
+    assert judged(
+        OK, step("NOT_RUN", "a"), step("NOT_RUN", "a"), step("PENDING", "b", stage="PAUSED"), step("SKIPPED", "")
+    ).skipped == ("a", "", "b")
+    assert judged(step("FAILED"), step("NOT_RUN", "behind it"), step("SKIPPED", "by a condition")).skipped == (
+        "by a condition",
+    )
 
 
 def test_an_ignored_step_that_did_not_run_is_no_matter():
@@ -121,8 +132,14 @@ def test_an_ignored_step_that_did_not_run_is_no_matter():
 
 
 TOLD = {result: Outcome(result, "told", told=True) for result in Result}
-PASSED, BROKEN = PipelineRun(state=DONE, result="SUCCESSFUL"), PipelineRun(state=DONE, result="FAILED", error="bad YAML")
-BY_ADA, BY_NOBODY = PipelineRun(state=DONE, result="STOPPED", terminator="Ada"), PipelineRun(state=DONE, result="STOPPED")
+PASSED, BROKEN = (
+    PipelineRun(state=DONE, result="SUCCESSFUL"),
+    PipelineRun(state=DONE, result="FAILED", error="bad YAML"),
+)
+BY_ADA, BY_NOBODY = (
+    PipelineRun(state=DONE, result="STOPPED", terminator="Ada"),
+    PipelineRun(state=DONE, result="STOPPED"),
+)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +164,9 @@ BY_ADA, BY_NOBODY = PipelineRun(state=DONE, result="STOPPED", terminator="Ada"),
         (U, BROKEN, [], F, False),
     ],
 )
-def test_the_api_can_only_turn_a_told_success_into_a_failure_or_a_doubt_and_a_stop_by_nobody_into_a_failure(told, run, steps, result, doubt):
+def test_the_api_can_only_turn_a_told_success_into_a_failure_or_a_doubt_and_a_stop_by_nobody_into_a_failure(
+    told, run, steps, result, doubt
+):
     outcome = judge_told(TOLD[told], look(run, tuple(steps), "", ()))
     assert (outcome.result, bool(outcome.doubt), outcome.told) == (result, doubt, True)
 
@@ -155,5 +174,9 @@ def test_the_api_can_only_turn_a_told_success_into_a_failure_or_a_doubt_and_a_st
 def test_a_told_failure_gets_steps_error_and_selector_from_the_api():
     run = PipelineRun(state=DONE, result="FAILED", selector_type="custom", selector_pattern="nightly")
     outcome = judge_told(TOLD[F], look(run, (step("FAILED", error="out of memory"),), "", ()))
-    assert (outcome.failed_steps, outcome.error, outcome.selector) == (("unit",), "out of memory", ("custom", "nightly"))
+    assert (outcome.failed_steps, outcome.error, outcome.selector) == (
+        ("unit",),
+        "out of memory",
+        ("custom", "nightly"),
+    )
     assert judge_told(TOLD[F], look(BROKEN, (), "", ())).error == "bad YAML"

@@ -42,13 +42,18 @@ def test_pipe_yml_shows_every_variable_with_the_default_the_context_gives():
 
 @pytest.mark.parametrize("name", [*FALLBACKS, *FROM_CONTEXT])
 def test_pipe_yml_s_own_default_that_found_nothing_is_absent_without_a_word(name):
-    assert read({"PAGERDUTY_INTEGRATION_KEY": KEY, name: f"${FALLBACKS.get(name, name)}"}) == Settings(integration_key=KEY)
+    assert read({"PAGERDUTY_INTEGRATION_KEY": KEY, name: f"${FALLBACKS.get(name, name)}"}) == Settings(
+        integration_key=KEY
+    )
 
 
 @pytest.mark.parametrize("value", ['"critical"', "'critical'", ' "critical" '])
 def test_quotes_around_a_whole_value_are_taken_off_with_a_warning(value):
     settings = read({**GOOD, "SEVERITY": value})
-    assert (settings.severity, settings.notices) == ("critical", ("SEVERITY has quotes around its value; they were taken off.",))
+    assert (settings.severity, settings.notices) == (
+        "critical",
+        ("SEVERITY has quotes around its value; they were taken off.",),
+    )
 
 
 @pytest.mark.parametrize("value", ["", " ", "$WORD", "${WORD}", " $WORD "])
@@ -141,12 +146,22 @@ def test_bitbucket_s_own_exit_code_of_a_failure_counts_beside_one_that_cannot_be
 def test_a_pull_requests_filter_that_cannot_be_read_keeps_nothing_back():
     settings = read({**GOOD, "PULL_REQUESTS": "yes"})
     assert settings.pull_requests
-    assert settings.problems == ('PULL_REQUESTS: "yes" is not one of true, false; it is ignored and keeps nothing back.',)
+    assert settings.problems == (
+        'PULL_REQUESTS: "yes" is not one of true, false; it is ignored and keeps nothing back.',
+    )
 
 
 def test_a_secret_in_what_is_shown_is_masked_before_anything_is_cut():
     token = "ATCTT3xFfGN0-a-token"
-    settings = read({**GOOD, "BITBUCKET_ACCESS_TOKEN": token, "ALERT_NAME": f"x{KEY}y", "SUMMARY": token, "CUSTOM_DETAILS": f'{{"{token}": ["{KEY}"]}}'})
+    settings = read(
+        {
+            **GOOD,
+            "BITBUCKET_ACCESS_TOKEN": token,
+            "ALERT_NAME": f"x{KEY}y",
+            "SUMMARY": token,
+            "CUSTOM_DETAILS": f'{{"{token}": ["{KEY}"]}}',
+        }
+    )
     assert (settings.alert_name, settings.summary, settings.custom_details) == ("x…ee44y", "****", {"****": ["…ee44"]})
 
 

@@ -21,7 +21,10 @@ PR = Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_requ
         (MAIN, "branch/main"),
         (Build(repository="acme/shop", branch="feature/Ä b"), "branch/feature/Ä b"),
         (PR, "pr/42"),
-        (Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True, environment="test"), "pr/42"),
+        (
+            Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True, environment="test"),
+            "pr/42",
+        ),
         (Build(repository="acme/shop", branch="main", environment="production"), "deployment/production"),
         (Build(repository="acme/shop", tag="v1.2", environment="production"), "deployment/production"),
         (Build(repository="acme/shop", tag="api-v1.4"), "tag/api-v"),
@@ -72,7 +75,13 @@ def test_tags_of_one_line_share_what_stands_before_the_version(tag, line):
 
 def test_nothing_that_changes_from_run_to_run_is_in_it():
     other = Build(
-        repository="acme/shop", branch="main", number="813", commit="f" * 40, pipeline_uuid="{1}", step_uuid="{2}", step_run=3
+        repository="acme/shop",
+        branch="main",
+        number="813",
+        commit="f" * 40,
+        pipeline_uuid="{1}",
+        step_uuid="{2}",
+        step_run=3,
     )
     assert of_step(other, "", "") == of_step(MAIN, "", "")
 
@@ -119,7 +128,9 @@ def test_a_key_of_one_s_own_fits_where_the_branch_stands_in_it_as_a_word(key, fi
     assert of_step(MAIN, "", key).key_fits is fits
 
 
-@pytest.mark.parametrize(("key", "fits"), [("app 1.4", True), ("1.4-app", True), ("1.4.2", False), ("2.1.4", False), ("v1.4", False)])
+@pytest.mark.parametrize(
+    ("key", "fits"), [("app 1.4", True), ("1.4-app", True), ("1.4.2", False), ("2.1.4", False), ("v1.4", False)]
+)
 def test_a_dot_between_digits_joins_them(key, fits):
     assert of_pipeline(Build(repository="acme/shop", tag="1.4"), "", key).key_fits is fits
 

@@ -55,12 +55,16 @@ def test_every_example_uses_this_version_and_variables_that_exist(example):
     for item in pagers(example):
         assert item["pipe"].endswith(f"/pagerduty-events:{VERSION}")
         assert set(item["variables"]) <= {variable.name for variable in VARIABLES} | set(BITBUCKET_S_OWN)
-        literal = {name: value for name, value in item["variables"].items() if isinstance(value, str) and "$" not in value}
+        literal = {
+            name: value for name, value in item["variables"].items() if isinstance(value, str) and "$" not in value
+        }
         settings = Settings.read({"INTEGRATION_KEY": KEY, **literal})
         assert not settings.problems + settings.notices
 
 
-BITBUCKET_S_OWN = [name for name in re.findall(r"BITBUCKET_[A-Z_]+", (ROOT / "pipe.yml").read_text()) if "TOKEN" not in name]
+BITBUCKET_S_OWN = [
+    name for name in re.findall(r"BITBUCKET_[A-Z_]+", (ROOT / "pipe.yml").read_text()) if "TOKEN" not in name
+]
 MAIN = Build(repository="acme/shop", branch="main")
 DEPLOY = Build(repository="acme/shop", branch="main", environment="production")
 
@@ -82,14 +86,28 @@ def test_a_step_that_passes_resolves(title, build, name):
 
 
 def test_the_told_recipe_never_starts_itself_by_its_own_success():
-    conditions = [entry["condition"] for entry in yaml.safe_load(BY_TITLE["the whole repository"])["triggers"]["pipeline-completed"]]
+    conditions = [
+        entry["condition"]
+        for entry in yaml.safe_load(BY_TITLE["the whole repository"])["triggers"]["pipeline-completed"]
+    ]
     assert parse(BY_TITLE["the whole repository"].encode()).pagers() == ("pagerduty",)
     assert all('"custom"' not in condition for condition in conditions)
     assert "SELECTOR_TYPE" in next(condition for condition in conditions if "SUCCESSFUL" in condition)
 
 
 def test_the_sections_people_look_for_are_there():
-    for title in ("Quick start", "YAML Definition", "Variables", "Prerequisites", "Examples", "Nobody was paged?", "Limits", "Security", "Support", "License"):
+    for title in (
+        "Quick start",
+        "YAML Definition",
+        "Variables",
+        "Prerequisites",
+        "Examples",
+        "Nobody was paged?",
+        "Limits",
+        "Security",
+        "Support",
+        "License",
+    ):
         assert f"\n## {title}\n" in README
 
 
@@ -98,7 +116,9 @@ def test_the_readme_stays_short():
     assert len(re.findall(r"\w[^\s|]*", prose)) <= MOST_WORDS
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "RELEASING.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "RELEASING.md"], ids=lambda page: page.name
+)
 def test_every_link_within_the_project_leads_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
@@ -113,7 +133,9 @@ def test_one_version_everywhere():
 
 def test_pipe_yml_has_what_bitbucket_asks_for():
     metadata = yaml.safe_load((ROOT / "pipe.yml").read_text())
-    assert {"name", "image", "category", "description", "repository", "icon", "vendor", "maintainer", "tags"} <= set(metadata)
+    assert {"name", "image", "category", "description", "repository", "icon", "vendor", "maintainer", "tags"} <= set(
+        metadata
+    )
     assert metadata["category"] == "Notifications"
     assert {"name", "website", "email"} <= set(metadata["vendor"]) & set(metadata["maintainer"])
 
@@ -124,7 +146,9 @@ def test_no_app_password_is_ever_mentioned():
 
 
 def test_the_environment_file_s_second_run_resolves_what_the_first_one_opened(pipe, sandbox):
-    environ = dict(line.split("=", 1) for line in (ROOT / "sandbox/failing-build.env").read_text().splitlines() if "=" in line)
+    environ = dict(
+        line.split("=", 1) for line in (ROOT / "sandbox/failing-build.env").read_text().splitlines() if "=" in line
+    )
     assert pipe(environ, None).status == 0
     assert pipe({**environ, "EXIT_CODE": "0", "BITBUCKET_EXIT_CODE": "0"}, None).status == 0
     assert [incident["status"] for incident in sandbox.incidents()] == ["resolved"]
