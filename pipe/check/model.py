@@ -1,0 +1,168 @@
+"""What the rules and the table look at: the definition as the run reads it, and where each part of it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipe import definition_file
+from pipe.check.source import Map, Seq, Unreadable, document, items_of, mapping_of, shell_lines, text_of
+from pipe.definition import Definition, Item, Pipeline, Step
+from pipe.placement import Placed
+
+STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
+TOKENS = ("BITBUCKET_ACCESS_TOKEN", "ATLASSIAN_API_TOKEN")
+
+
+@dataclass(frozen=True, eq=False)
+class StepUse:
+    """A step: as the run reads it, and as it stands in the file."""
+
+    pipeline: Pipeline
+    step: Step
+    body: Map
+    has_clone: bool
+    behind_gate: bool  # a manual gate stands at it or before it
+
+    @property
+    def name(self) -> str:
+        return Placed(self.pipeline, self.step, Item()).name
+
+    def shell(self, place: str) -> Iterator[tuple[int, str]]:
+        for entry in items_of(self.body.get(place)):
+            yield from shell_lines(entry)
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """One item of this pipe, where it stands."""
+
+    at: StepUse
+    item: Item
+    node: Map
+    triggered: bool
+    told: bool  # in a pipeline that `pipeline-completed` starts
+
+    @property
+    def line(self) -> int:
+        return self.node.line
+
+    @property
+    def placed(self) -> Placed:
+        return Placed(self.at.pipeline, self.at.step, self.item, self.triggered)
+
+    @property
+    def variables(self) -> Map:
+        return mapping_of(self.node.get("variables"))
+
+    @property
+    def by_docker(self) -> bool:
+        """Without a pipe.yml, so with no defaults."""
+        return text_of(self.node.get("pipe")).startswith("docker://")
+
+    @property
+    def has_token(self) -> bool:
+        return any(text_of(self.variables.get(name)) for name in TOKENS)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it speaks for the pipeline that ended, and not for a step of its own."""
+        return self.told and self.item.place == "script"
+
+    @property
+    def is_by_exit_code(self) -> bool:
+        return self.item.place == "after-script"
+
+    @property
+    def has_own_action(self) -> bool:
+        return self.item.action != "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class File:
+    path: Path
+    text: str
+    document: Map
+    definition: Definition
+    steps: tuple[StepUse, ...]
+    uses: tuple[Use, ...]
+
+    @cached_property
+    def by_step(self) -> dict[int, StepUse]:
+        """By the identity of the step as the run reads it."""
+        return {id(step.step): step for step in self.steps}
+
+    def steps_of(self, pipeline: Pipeline) -> tuple[StepUse, ...]:
+        return tuple(step for step in self.steps if step.pipeline is pipeline)
+
+    def uses_of(self, pipeline: Pipeline) -> tuple[Use, ...]:
+        return tuple(use for use in self.uses if use.at.pipeline is pipeline)
+
+    def told_entries(self) -> Iterator[tuple[Map, list[str]]]:
+        """Each entry under `pipeline-completed`, and the custom pipelines that it starts."""
+        for entry in items_of(mapping_of(self.document.get("triggers")).get("pipeline-completed")):
+            if isinstance(entry, Map):
+                yield entry, [text_of(name) for name in items_of(entry.get("pipelines"))]
+
+
+def read(path: Path, text: bytes) -> File:
+    """Raises `Unreadable`."""
+    found = document(path, text)
+    definition = definition_file.parse(text)
+    if not definition.is_read:
+        raise Unreadable(f"{path}:1:1: {definition.unread}")
+    steps = tuple(_steps(found, definition))
+    ours = _references(found["pipelines"])
+    uses = tuple(use for step in steps for use in _uses(step, definition, ours))
+    return File(path, text.decode("utf-8", "replace"), found, definition, steps, uses)
+
+
+def bodies(node: Any, *, manual: bool = False) -> Iterator[tuple[Map, str, bool]]:
+    """Every step below a node in the run's own order: its mapping, `step` or `final`, and whether it is a gate."""
+    if isinstance(node, Seq):
+        for item in node:
+            yield from bodies(item, manual=manual)
+    elif isinstance(node, Map):
+        manual = manual or node.get("trigger") == "manual"
+        for key, value in node.items():
+            if key in ("step", "final") and isinstance(value, Map):
+                yield value, key, manual or value.get("trigger") == "manual"
+            elif isinstance(value, (Map, Seq)):
+                yield from bodies(value, manual=manual)
+
+
+def _steps(found: Map, definition: Definition) -> Iterator[StepUse]:
+    """The steps as the run reads them beside their own mappings: both walk the file in one order."""
+    contents: list[Any] = []
+    for section, content in found["pipelines"].items():
+        contents += [content] if section == "default" or not isinstance(content, Map) else content.values()
+    for pipeline, content in zip(definition.pipelines, contents, strict=True):
+        gate = False
+        for step, (body, _, manual) in zip(pipeline.steps, () if pipeline.imported else bodies(content), strict=True):
+            gate = gate or manual
+            yield StepUse(pipeline, step, body, _has_clone(body, found), gate)
+
+
+def _uses(step: StepUse, definition: Definition, ours: set[str]) -> Iterator[Use]:
+    custom, pattern = step.pipeline.section == "custom", step.pipeline.pattern
+    nodes = [
+        node
+        for place in ("script", "after-script")
+        for node in items_of(step.body.get(place))
+        if isinstance(node, Map) and isinstance(node.get("pipe"), str) and definition_file._reference(node) in ours
+    ]
+    for item, node in zip(step.step.items, nodes, strict=True):
+        yield Use(step, item, node, custom and pattern in definition.triggered, custom and pattern in definition.told)
+
+
+def _references(pipelines: Map) -> set[str]:
+    items = definition_file._pipe_items(pipelines)
+    return {definition_file._reference(item) for item in items if definition_file._is_ours(item)}
+
+
+def _has_clone(body: Map, found: Map) -> bool:
+    own = body.get("clone") if isinstance(body.get("clone"), Map) else found.get("clone")
+    return text_of(mapping_of(own).get("enabled")).lower() != "false"

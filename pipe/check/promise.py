@@ -1,0 +1,131 @@
+"""What the run itself decides for one item on one ref: for a failure and for a success, by the very same functions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from pipe import decision, placement, run, subject
+from pipe.build import Build
+from pipe.check.answers import Bitbucket, Quiet
+from pipe.check.container import REPOSITORY, Place, environ
+from pipe.check.model import Use
+from pipe.check.source import Text
+from pipe.definition import Definition
+from pipe.filters import kept_out
+from pipe.outcome import Outcome, Result, by_variables
+from pipe.placement import Placed
+from pipe.settings import Settings
+from pipe.wording import Case
+
+PREFIX = f"bitbucket:{REPOSITORY}:"
+BY_HAND = "by hand"
+WARNING = "a warning"
+NOTHING = "nothing"
+IN_SCRIPT = f"{NOTHING}: in script"
+FILTERS = ("PULL_REQUESTS", "BRANCHES", "TAGS")
+_WORDS = {"trigger": "pages", "resolve": "resolves", "acknowledge": "acknowledges", "change": "change event"}
+# `$…` for what differs from run to run. $LINE is of tags: the tag up to where its version begins.
+_TEMPLATES = {"branch": "branch/$BITBUCKET_BRANCH", "tag": "tag/$LINE", "pr": "pr/$BITBUCKET_PR_ID"}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """In the table's words; `why` no success resolves it, with the run's own advice."""
+
+    on_failure: str
+    on_success: str
+    key: str = ""
+    why: str = ""
+    advice: str = ""
+
+    @property
+    def sends_nothing(self) -> bool:
+        return self.on_failure.startswith(NOTHING) and self.on_success.startswith(NOTHING)
+
+
+def promise(use: Use, place: Place, definition: Definition) -> Promise:
+    failed, passed = (_decided(use, place, definition, success=success) for success in (False, True))
+    case = passed.case or failed.case
+    key = _key(case, use, place) if case else ""
+    if "$" in use.item.action:
+        word = f"as {use.item.action.upper()} says"
+        return Promise(word, word, key)
+    if BY_HAND not in passed.word or not case:
+        nothing = failed.word.startswith(NOTHING) and passed.word.startswith(NOTHING)
+        return Promise(failed.word, passed.word, "" if nothing else key)
+    why = passed.why or case.owner.why_not
+    return Promise(failed.word, passed.word, key, why, case.owner.advice)
+
+
+def openers(use: Use, place: Place, definition: Definition) -> tuple[Placed, ...]:
+    """Every item of the file that could have opened the alert that this step's success would resolve."""
+    given = environ(use, place, success=True)
+    settings, build = Settings.read(given), Build.read(given)
+    what = subject.of_step(build, settings.alert_name, settings.dedup_key)
+    return tuple(one for one in placement.openers(definition, build, what) if one.opens_a_steps_alert)
+
+
+@dataclass(frozen=True)
+class _Decided:
+    word: str
+    case: Case | None = None
+    why: str = ""
+
+
+def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -> _Decided:
+    """`run.plan`, without what only the event needs."""
+    given = environ(use, place, success=success)
+    settings, build = Settings.read(given), Build.read(given)
+    placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
+    outcome = by_variables(settings, build, placed)
+    told = bool(outcome and outcome.told and not outcome.of_step)
+    if not told and (why := kept_out(settings, build)):
+        return _Decided(_filtered(why))
+
+    def connect(seconds: float = 0, /) -> Bitbucket:
+        return Bitbucket(place, success=success)
+
+    answer = run._answer(settings, build, definition, placed, outcome, connect, Quiet())
+    if told and (why := kept_out(settings, answer.about)):
+        return _Decided(_filtered(why))
+    case = run._case(settings, build, definition, placed, answer)
+    made = decision.decide(settings, case)
+    why = re.sub(r"^Not resolving: (.*?)\. .*$", r"\1", made.warning) if not made.action else ""
+    return _Decided(_word(made, case.outcome), case, why)
+
+
+def _filtered(why: str) -> str:
+    return f"{NOTHING}: {next(name for name in FILTERS if name in why)}"
+
+
+def _word(made: decision.Decision, outcome: Outcome) -> str:
+    if made.result_unknown:
+        return WARNING
+    word = _WORDS.get(made.action, NOTHING)
+    if not made.action and outcome.result in (Result.SUCCESSFUL, Result.IGNORED):
+        word = BY_HAND
+    if outcome.result is Result.MISPLACED:
+        word = IN_SCRIPT
+    return f"{word}, change event" if made.change_too else word
+
+
+def _key(case: Case, use: Use, place: Place) -> str:
+    what = case.subject
+    kind = what.where.partition("/")[0]
+    if kind in _TEMPLATES and (kind == "pr" or not place.ref.exact):
+        what = replace(what, where=_TEMPLATES[kind])
+    if "$" in place.environment and what.is_deployment:
+        what = replace(what, where="deployment/$BITBUCKET_DEPLOYMENT_ENVIRONMENT")
+    name, key = (_as_written(use.variables.get(name)) for name in ("ALERT_NAME", "DEDUP_KEY"))
+    if name and what.name:
+        what = replace(what, what=what.what.removesuffix(what.name) + name)
+    if key:
+        what = replace(what, given_key=key)
+    unknown = case.outcome.result is Result.UNKNOWN
+    return (f"{what.given_key or what.prefix}:result unknown" if unknown else what.whole_key).removeprefix(PREFIX)
+
+
+def _as_written(value: object) -> str:
+    """A text whose `$…` only the run knows."""
+    return " ".join(value.split()) if isinstance(value, Text) and "$" in value else ""

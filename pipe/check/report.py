@@ -1,0 +1,151 @@
+"""What was found, for people, for programs (JSON), and for tools that collect findings (SARIF)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from pipe import VERSION
+from pipe.check.model import File
+from pipe.check.promise import WARNING
+from pipe.check.rule import RULES, Finding
+from pipe.check.table import Row
+from pipe.lib.text import one_line
+
+HEAD = ("step", "on failure", "on success", "dedup key")
+MAX_STEP_WIDTH = 44  # characters
+MAX_LINE = 400
+KEYS = "Dedup keys stand behind `bitbucket:workspace/repository:`."
+LINE = "$LINE is the tag up to where its version begins."
+BOLD, YELLOW, GREEN, FAINT, PLAIN = "\x1b[1m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+
+
+@dataclass(frozen=True)
+class Report:
+    file: File
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+
+    def as_json(self) -> str:
+        return json.dumps({"file": str(self.file.path), "table": self._table(), "findings": self._findings()}, indent=2)
+
+    def as_sarif(self) -> str:
+        """SARIF 2.1.0, as far as a list of findings needs it."""
+        driver = {
+            "name": "pagerduty-events check",
+            "version": VERSION,
+            "rules": [_described(rule.code, rule.why) for rule in RULES],
+        }
+        results = [_result(str(self.file.path), finding) for finding in self.findings]
+        return json.dumps({"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=2)
+
+    def as_text(self, *, colours: bool = False) -> str:
+        text = "\n".join((*self._lines_of_table(), *self._lines_of_findings(), ""))
+        return text if colours else _without_colours(text)
+
+    def _table(self) -> list[dict[str, str | int]]:
+        return [
+            {
+                "pipeline": row.pipeline,
+                "refs": row.refs,
+                "step": row.step,
+                "line": row.line,
+                "on_failure": row.promise.on_failure,
+                "on_success": row.promise.on_success,
+                "dedup_key": row.promise.key,
+                "why_by_hand": row.promise.why,
+            }
+            for row in self.rows
+        ]
+
+    def _findings(self) -> list[dict[str, str | int]]:
+        return [
+            {"code": one.code, "line": one.line, "what": one.what, "why": one.why, "write": one.write}
+            for one in self.findings
+        ]
+
+    def _lines_of_table(self) -> Iterator[str]:
+        if not self.file.uses:
+            yield f"{self.file.path}: no step uses this pipe, so it pages nobody."
+            return
+        cells = [_cells(row) for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(HEAD, *cells, strict=True)]
+        yield f"{FAINT}  {_padded(HEAD, widths)}{PLAIN}"
+        by_pipeline = {label: list(rows) for label, rows in groupby(self.rows, key=lambda row: row.pipeline)}
+        for pipeline in self.file.definition.pipelines:
+            rows = by_pipeline.get(pipeline.label, [])
+            yield f"{BOLD}{pipeline.label}{PLAIN}{'' if rows else self._why_no_rows(pipeline.label)}"
+            yield from dict.fromkeys(_coloured(row, _padded(_cells(row), widths)) for row in rows)
+            if rows and (quiet := self._quiet(pipeline.label)):
+                yield f"{FAINT}  no page for: {', '.join(quiet)}{PLAIN}"
+        yield ""
+        yield KEYS + (f" {LINE}" if any("$LINE" in row.promise.key for row in self.rows) else "")
+        yield ""
+
+    def _why_no_rows(self, label: str) -> str:
+        pipeline = next(one for one in self.file.definition.pipelines if one.label == label)
+        if label in {use.at.pipeline.label for use in self.file.uses if use.is_told}:
+            return ": pages for the others"
+        return ": imported, not seen here" if pipeline.imported else ": nobody is paged"
+
+    def _quiet(self, label: str) -> list[str]:
+        """Steps without the pipe, where nothing speaks for the whole pipeline."""
+        rows = [row for row in self.rows if row.pipeline == label]
+        if any(not row.use.is_by_exit_code for row in rows):
+            return []
+        steps = [step for step in self.file.steps if step.pipeline.label == label]
+        return [step.name for step in steps if not step.step.items]
+
+    def _lines_of_findings(self) -> Iterator[str]:
+        for one in self.findings:
+            yield f"{BOLD}{self.file.path}:{one.line}{PLAIN}: {YELLOW}{one.code}{PLAIN}"
+            yield f"  {_shown(one.what)}"
+            yield f"  {one.why}"
+            yield "  Write:"
+            yield from (f"      {line}" for line in one.write.splitlines())
+            yield ""
+        count = len(self.findings)
+        yield f"{count} finding{'s' * (count != 1)}." if count else f"{GREEN}No findings.{PLAIN}"
+
+
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    step = f"{row.step} {row.refs}" if row.refs else row.step
+    return one_line(step, MAX_STEP_WIDTH), row.promise.on_failure, row.promise.on_success, _shown(row.promise.key)
+
+
+def _padded(cells: tuple[str, ...], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _coloured(row: Row, line: str) -> str:
+    fine = row.promise.on_failure == "pages" and row.promise.on_success.startswith("resolves")
+    doubtful = row.promise.why or WARNING in (row.promise.on_failure, row.promise.on_success)
+    return f"  {YELLOW if doubtful else GREEN if fine else FAINT}{line}{PLAIN}"
+
+
+def _shown(text: str) -> str:
+    return one_line(text, MAX_LINE)
+
+
+def _without_colours(text: str) -> str:
+    for colour in (BOLD, YELLOW, GREEN, FAINT, PLAIN):
+        text = text.replace(colour, "")
+    return text
+
+
+def _described(code: str, why: str) -> dict[str, Any]:
+    return {"id": code, "shortDescription": {"text": why}}
+
+
+def _result(path: str, finding: Finding) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": path}, "region": {"startLine": finding.line}}
+    message = f"{finding.what} {finding.why} Write:\n{finding.write}"
+    return {
+        "ruleId": finding.code,
+        "level": "warning",
+        "message": {"text": message},
+        "locations": [{"physicalLocation": place}],
+    }

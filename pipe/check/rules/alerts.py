@@ -1,0 +1,246 @@
+"""Rules about keys: whom an alert pages for, and why no success resolves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from pipe.check.container import Place
+from pipe.check.model import Use
+from pipe.check.promise import BY_HAND, openers
+from pipe.check.refs import ELSEWHERE
+from pipe.check.rule import Checked, Found, rule
+from pipe.check.source import Map, items_of, text_of
+from pipe.check.table import Row
+from pipe.placement import same_environment
+
+EVERYTHING = ("*", "**")
+EVERY_BRANCH = [("branches", pattern) for pattern in EVERYTHING]
+A_NAME_EACH = """
+ALERT_NAME: unit tests # another one in each step; what they share stays in the anchor
+"""
+
+
+@rule(
+    "default-pages-every-branch",
+    "Every branch runs this pipeline, so an unfinished feature branch wakes somebody up.",
+    "BRANCHES: main",
+)
+def default_pages_every_branch(checked: Checked) -> Iterator[Found]:
+    found: dict[str, list[Row]] = {}
+    for row in checked.rows:
+        pipeline = row.use.at.pipeline
+        everywhere = pipeline.section == "default" or (pipeline.section, pipeline.pattern) in EVERY_BRANCH
+        on_any = any(place.ref.label in (ELSEWHERE, *EVERYTHING) for place in row.places)
+        if everywhere and on_any and row.promise.on_failure == "pages":
+            found.setdefault(row.pipeline, []).append(row)
+    for pipeline, rows in found.items():
+        steps = list(dict.fromkeys(row.step for row in rows))
+        more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+        yield Found(rows[0].line, f"{pipeline}: a failure of {steps[0]}{more} pages on every branch.")
+
+
+@rule(
+    "unnamed-steps",
+    "Steps without a name share one alert. One that passes says nothing of the others, so nothing resolves it, and "
+    "while it is open no failure of any of them pages.",
+    A_NAME_EACH,
+)
+def unnamed_steps(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "unnamed-steps")
+
+
+@rule(
+    "unnamed-custom",
+    "The custom pipeline runs on the same branches as the push build, so their steps without a name share one alert, "
+    "and nothing resolves it.",
+    "ALERT_NAME: nightly # in the custom pipeline's step, another one in the push build's",
+)
+def unnamed_custom(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "unnamed-custom")
+
+
+@rule(
+    "environment-shared",
+    "An alert of a deployment belongs to the environment, whoever deploys to it. These steps share one there, and a "
+    "green run of one says nothing of the other.",
+    "ALERT_NAME: deploy api # another one in each step",
+)
+def environment_shared(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "environment-shared")
+
+
+@rule(
+    "default-beside-branches",
+    "`default` can also be started by hand or on a schedule on a branch that has a pipeline of its own. Two steps "
+    "without a name can then open one alert, and nothing resolves it.",
+    "ALERT_NAME: build # one name, if both check the same; else one each",
+)
+def default_beside_branches(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "default-beside-branches")
+
+
+@rule(
+    "patterns-overlap",
+    "Two patterns fit the same name, and either pipeline can be the one that runs. Steps without a name then share one "
+    "alert, and nothing resolves it.",
+    "ALERT_NAME: build # one name, if both check the same; else one each",
+)
+def patterns_overlap(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "patterns-overlap")
+
+
+@rule(
+    "unnamed-beside-import",
+    "What an imported pipeline holds is not seen here: a step of it could use the same alert, so nothing resolves it.",
+    "ALERT_NAME: build",
+)
+def unnamed_beside_import(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "unnamed-beside-import")
+
+
+@rule(
+    "name-twice",
+    "Two steps of one pipeline share one alert. One that passes says nothing of the other, so nothing resolves it.",
+    A_NAME_EACH,
+)
+def name_twice(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "name-twice")
+
+
+@rule(
+    "unnamed-without-clone",
+    "Without a clone the pipe cannot see whether another step uses the same alert, so nothing resolves it.",
+    "ALERT_NAME: smoke test",
+)
+def unnamed_without_clone(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "unnamed-without-clone")
+
+
+@rule(
+    "dedup-key-shared",
+    "Builds of other branches, or other steps, can have the same DEDUP_KEY. A success there must not resolve this "
+    "alert, so nothing does.",
+    "DEDUP_KEY: shop-build-$BITBUCKET_BRANCH # or leave it out, and write ALERT_NAME",
+)
+def dedup_key_shared(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "dedup-key-shared")
+
+
+@rule(
+    "stays-open",
+    "No success resolves this alert, and while it is open no failure under its key pages.",
+    "ALERT_NAME: build # another one in each pipeline",
+)
+def stays_open(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "stays-open")
+
+
+@rule(
+    "name-without-clone",
+    "Two steps of one pipeline have one name, and the one without a clone cannot see the other: its success resolves "
+    "the other's alert, though that is still broken.",
+    A_NAME_EACH,
+)
+def name_without_clone(checked: Checked) -> Iterator[Found]:
+    for row in checked.rows:
+        if row.promise.on_success == "resolves" and not row.use.at.has_clone and row.use.is_by_exit_code:
+            others = [one for one in _alike(checked, row) if one.at.pipeline is row.use.at.pipeline]
+            if len(others) > 1:
+                yield Found(row.line, f"{_names(others)} have one ALERT_NAME, and {row.step} has no clone.")
+
+
+@rule(
+    "name-shared",
+    "A name stands for one check. Here it stands for different scripts on the same ref: a green run of the one "
+    "resolves the other's alert.",
+    "ALERT_NAME: nightly build # another one where the script is another one",
+)
+def name_shared(checked: Checked) -> Iterator[Found]:
+    named: dict[str, list[Row]] = {}
+    for row in checked.rows:
+        if row.use.item.alert_name and row.use.is_by_exit_code and row.promise.on_failure == "pages":
+            named.setdefault(row.use.item.alert_name, []).append(row)
+    for name, found in named.items():
+        for one, other in combinations(found, 2):
+            if _differ(one.use, other.use) and any(_meet(a, b) for a in one.places for b in other.places):
+                labels = f"{one.step} ({one.pipeline}) and {other.step} ({other.pipeline})"
+                yield Found(other.line, f'"{name}" is the name of {labels}, whose scripts differ.')
+                break
+
+
+def _differ(one: Use, other: Use) -> bool:
+    return one.at.pipeline is not other.at.pipeline and _script(one) != _script(other)
+
+
+def _script(use: Use) -> list[str]:
+    return [
+        text for entry in items_of(use.at.body.get("script")) if not isinstance(entry, Map) and (text := text_of(entry))
+    ]
+
+
+def _meet(one: Place, other: Place) -> bool:
+    """Whether both can be about the same place."""
+    request, tag = (
+        [place.pipeline.section == section for place in (one, other)] for section in ("pull-requests", "tags")
+    )
+    if any(request):
+        return all(request) and one.ref == other.ref
+    if one.environment or other.environment:
+        return same_environment(one.environment, other.environment)
+    return all(tag) or (not any(tag) and one.ref == other.ref)
+
+
+def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
+    """One for each group of items that share an alert."""
+    groups: set[object] = set()
+    for row in checked.rows:
+        if BY_HAND not in row.promise.on_success or _kind(checked, row) != code:
+            continue
+        lines = frozenset(one.line for one in _alike(checked, row)) | {row.line}
+        group = lines if row.use.is_by_exit_code else row.promise.why
+        if group not in groups:
+            groups.add(group)
+            at = " ".join(filter(None, (row.pipeline, row.refs)))
+            advice = f" {row.promise.advice}." if row.promise.advice else ""
+            yield Found(row.line, f"{row.step} ({at}): {row.promise.why}.{advice}")
+
+
+def _kind(checked: Checked, row: Row) -> str:
+    """The code for an alert that nothing resolves."""
+    use = row.use
+    if use.is_told and not use.has_token:
+        return "told-without-token"
+    if use.item.dedup_key:
+        return "dedup-key-shared"
+    if use.is_told or not use.is_by_exit_code or "IGNORE_EXIT_CODES" in row.promise.why:
+        return "stays-open"
+    if not use.at.has_clone:
+        return "unnamed-without-clone"
+    alike = _alike(checked, row)
+    if use.item.alert_name:
+        return "name-twice" if all(one.at.has_clone for one in alike) else "name-without-clone"
+    return _kind_of_unnamed(row, alike)
+
+
+def _kind_of_unnamed(row: Row, alike: list[Use]) -> str:
+    if len(alike) < 2:
+        return "unnamed-beside-import" if alike else "stays-open"
+    if any(place.environment for place in row.places):
+        return "environment-shared"
+    if len([one for one in alike if one.at.pipeline is row.use.at.pipeline]) > 1:
+        return "unnamed-steps"
+    sections = {one.at.pipeline.section for one in alike}
+    if "custom" in sections:
+        return "unnamed-custom"
+    return "default-beside-branches" if "default" in sections else "patterns-overlap"
+
+
+def _alike(checked: Checked, row: Row) -> list[Use]:
+    """The uses that could have opened the row's alert."""
+    found = openers(row.use, row.places[0], checked.file.definition)
+    return [use for one in found for use in checked.file.uses if use.at.step is one.step and use.item is one.item]
+
+
+def _names(uses: list[Use]) -> str:
+    return " and ".join(dict.fromkeys(use.at.name for use in uses))

@@ -1,0 +1,148 @@
+"""Rules about the places that speak for a whole pipeline: a `final:` step, and a pipeline that is told of others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pipe.check.conditions import may_hold
+from pipe.check.container import SELECTOR
+from pipe.check.model import STATUS, File, bodies
+from pipe.check.rule import Checked, Found, rule
+from pipe.check.source import Map, text_of
+from pipe.check.table import SUCCESSES, starts_on
+from pipe.definition import Pipeline
+
+TOKEN = "BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN # scope Pipelines: read"
+
+
+@rule(
+    "final-cannot-tell",
+    "A `final:` step has no variable for the result: each build pages a warning that it cannot be told.",
+    TOKEN,
+)
+def final_cannot_tell(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        silent = not (use.has_token or use.item.build_status or use.has_own_action)
+        if use.at.step.final and use.item.place == "script" and silent:
+            yield Found(use.line, f"{use.at.name} ({use.at.pipeline.label}) has neither a token nor BUILD_STATUS.")
+
+
+@rule(
+    "final-in-custom",
+    "Bitbucket's schema refuses `final:` in a custom pipeline.",
+    """
+- step:
+    script:
+      - make nightly
+    after-script:
+      - pipe: …/pagerduty-events:…
+""",
+)
+def final_in_custom(checked: Checked) -> Iterator[Found]:
+    custom = checked.file.document["pipelines"].get("custom")
+    for name, content in custom.items() if isinstance(custom, Map) else ():
+        for body, kind, _ in bodies(content):
+            if kind == "final":
+                yield Found(body.line, f"custom: {name} has a `final:` step.")
+
+
+@rule(
+    "told-without-token",
+    "Without a token the pipe does not know on which ref the pipeline ran: every failure has to be resolved by hand, "
+    "and BRANCHES and TAGS keep nothing back.",
+    TOKEN,
+)
+def told_without_token(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        if use.is_told and not use.has_token and not use.has_own_action:
+            yield Found(use.line, f"{use.at.pipeline.label} is told how others end, and has no token.")
+
+
+@rule(
+    "told-loop",
+    "The end of that pipeline meets the condition too, so it starts itself for ever.",
+    """
+condition: >-
+  BITBUCKET_TRIGGER_PIPELINE_STATUS == "SUCCESSFUL" && (BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "branches"
+  || BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "default")
+""",
+)
+def told_loop(checked: Checked) -> Iterator[Found]:
+    file = checked.file
+    told = {
+        p.pattern: p for p in file.definition.pipelines if p.section == "custom" and p.pattern in file.definition.told
+    }
+    for entry, started in file.told_entries():
+        for name in started:
+            if name in told and _leads_back(file, told, name, entry):
+                yield Found(entry.line_of("condition"), f"A success of custom: {name} starts it again.")
+
+
+def _leads_back(file: File, told: dict[str, Pipeline], name: str, entry: Map) -> bool:
+    """Whether the success of a pipeline that this entry starts can lead to the same entry again."""
+    if not any(use.at.pipeline.pattern == name for use in file.uses):
+        return False
+    seen, reached = {name}, [name]
+    while reached:
+        ended = told[reached.pop()]
+        if any(_meets(entry, ended, status) for status in SUCCESSES):
+            return True
+        following = [
+            other for other in told if other not in seen and any(starts_on(file, other, ended, s) for s in SUCCESSES)
+        ]
+        seen.update(following)
+        reached += following
+    return False
+
+
+def _meets(entry: Map, ended: Pipeline, status: str) -> bool:
+    known = {STATUS: status, f"{SELECTOR}TYPE": "custom", f"{SELECTOR}PATTERN": ended.pattern}
+    return may_hold(text_of(entry.get("condition")), known)
+
+
+@rule(
+    "unnamed-step",
+    "The `final:` step judges the others by name: the page cannot say which one failed, and those without a name count "
+    "as one.",
+    """
+- step:
+    name: Build
+""",
+)
+def unnamed_step(checked: Checked) -> Iterator[Found]:
+    for pipeline in _judged_by_name(checked.file):
+        for step in checked.file.steps_of(pipeline):
+            if not step.step.name and not step.step.final:
+                yield Found(step.body.line, f"A step of {pipeline.label} has no name.")
+
+
+@rule(
+    "step-name-twice",
+    "The `final:` step judges the others by name, and namesakes count as one.",
+    """
+- step:
+    name: Deploy to production # another one in each step
+""",
+)
+def step_name_twice(checked: Checked) -> Iterator[Found]:
+    for pipeline in _judged_by_name(checked.file):
+        steps = [step for step in checked.file.steps_of(pipeline) if step.step.name and not step.step.final]
+        counts = Counter(step.step.name for step in steps)
+        seen: set[str] = set()
+        for step in steps:
+            if counts[step.step.name] > 1 and step.step.name in seen:
+                yield Found(
+                    step.body.line_of("name"),
+                    f'{pipeline.label} has {counts[step.step.name]} steps called "{step.step.name}".',
+                )
+            seen.add(step.step.name)
+
+
+def _judged_by_name(file: File) -> Iterator[Pipeline]:
+    """Pipelines with a final step that asks Bitbucket's API."""
+    yield from dict.fromkeys(
+        use.at.pipeline
+        for use in file.uses
+        if use.at.step.final and use.item.place == "script" and use.has_token and not use.has_own_action
+    )

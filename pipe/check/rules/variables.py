@@ -1,0 +1,126 @@
+"""Rules about which variables an item has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pipe.check.model import STATUS, TOKENS, Use
+from pipe.check.rule import Checked, Found, rule
+from pipe.check.source import Seq, text_of
+from pipe.settings import FROM_CONTEXT, ORDINARY, VARIABLES, _meant
+
+NAMES = {variable.name for variable in VARIABLES}
+PULL_REQUEST = ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")
+TOLD = tuple(name for name in FROM_CONTEXT if name.startswith("BITBUCKET_TRIGGER_"))
+# Source: "Variables and secrets" in Bitbucket Cloud's documentation, and logs.
+BITBUCKETS_OWN = {f"BITBUCKET_{name}" for name in re.findall(r"\w+", """
+    BOOKMARK BRANCH BUILD_CREATED_ON BUILD_NUMBER CLONE_DIR COMMIT DEPLOYMENT_ENVIRONMENT DEPLOYMENT_ENVIRONMENT_UUID
+    DOCKER_HOST_INTERNAL EXIT_CODE GIT_HTTP_ORIGIN GIT_SSH_ORIGIN PARALLEL_STEP PARALLEL_STEP_COUNT PIPELINE_UUID
+    PIPELINES_VARIABLES_PATH PIPE_SHARED_STORAGE_DIR PIPE_STORAGE_DIR PROJECT_KEY PROJECT_UUID PR_DESTINATION_BRANCH
+    PR_DESTINATION_COMMIT PR_ID REPO_FULL_NAME REPO_IS_PRIVATE REPO_OWNER REPO_OWNER_UUID REPO_SLUG REPO_UUID
+    SSH_KEY_FILE STEP_OIDC_TOKEN STEP_RUN_NUMBER STEP_TRIGGERER_UUID STEP_UUID TAG TRIGGER_DEPLOYMENT_ENVIRONMENT_NAME
+    TRIGGER_DEPLOYMENT_STATUS TRIGGER_PIPELINE_RUN_UUID WORKSPACE
+""")} | set(FROM_CONTEXT)  # fmt: skip
+_TEAMS_OWN = re.compile(r"TOKEN|USER|PASS|SECRET|CLIENT|EMAIL|URL|_KEY$|AUTH|CRED|ACCOUNT|OIDC|API")
+_SET_BY_SHELL = re.compile(r"\b(BITBUCKET_\w+)=")
+
+
+@rule(
+    "exit-code-unmapped",
+    "`docker://` reads no pipe.yml, which would fill it in. Without an exit code each build pages a warning: whether "
+    "it passed cannot be told.",
+    "EXIT_CODE: $BITBUCKET_EXIT_CODE",
+)
+def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        explicit = text_of(use.variables.get("EXIT_CODE")) or text_of(use.variables.get("BITBUCKET_EXIT_CODE"))
+        if use.by_docker and use.is_by_exit_code and not explicit:
+            yield Found(use.line, f"EXIT_CODE is not mapped in the after-script of {use.at.name}.")
+
+
+@rule(
+    "variable-unmapped",
+    "`docker://` reads no pipe.yml, which would fill it in: the alert then belongs to another place, or is never sent.",
+    "BITBUCKET_TAG: $BITBUCKET_TAG",
+)
+def variable_unmapped(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        missing = [name for name in _needed(use) if not text_of(use.variables.get(name))]
+        if use.by_docker and missing:
+            write = "\n".join(f"{name}: ${_source(name)}" for name in missing)
+            yield Found(
+                use.line, f"{' and '.join(missing)} of {use.at.name} ({use.at.pipeline.label}) not mapped.", write
+            )
+
+
+def _needed(use: Use) -> Iterator[str]:
+    """What only pipe.yml would fill in, in this place."""
+    section = use.at.pipeline.section
+    yield "INTEGRATION_KEY"
+    if section == "pull-requests":
+        yield from PULL_REQUEST
+    elif section == "tags":
+        yield "BITBUCKET_TAG"
+    if any(use.at.step.environments) and use.is_by_exit_code and section != "pull-requests":
+        yield "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+    if use.is_told:
+        yield from (name for name in TOLD if name != STATUS or STATUS not in use.item.build_status)
+
+
+def _source(name: str) -> str:
+    return "PAGERDUTY_INTEGRATION_KEY" if name == "INTEGRATION_KEY" else name
+
+
+@rule("unknown-variable", "The pipe does not read it.", "SEVERITY: critical # for example; docs/variables.md has all")
+def unknown_variable(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        for name, value in use.variables.items():
+            known = name in NAMES | ORDINARY | BITBUCKETS_OWN
+            if not known:
+                other = _meant(name)
+                shown = text_of(value) if "$" in text_of(value) else "…"
+                yield Found(
+                    use.variables.line_of(name),
+                    f"{name} is not a variable of this pipe{f'; did you mean {other}?' if other else '.'}",
+                    f"{other}: {shown}" if other else f"# leave {name} out",
+                )
+
+
+@rule(
+    "invented-variable",
+    "Bitbucket sets no such variable, so it is empty. There is none for a step's name or a pipeline's result.",
+    """
+EXIT_CODE: $BITBUCKET_EXIT_CODE # in an after-script: how the step ended
+ALERT_NAME: unit tests # in words of your own
+""",
+)
+def invented_variable(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        shell = [*use.at.shell("script"), *use.at.shell("after-script")]
+        own = {name for _, command in shell for name in _SET_BY_SHELL.findall(command)}
+        lines = [*use.at.shell("after-script"), *_values(use)]
+        for line, text in lines:
+            for name in re.findall(r"\$\{?(BITBUCKET_\w+)", text):
+                if name not in BITBUCKETS_OWN | own and not _TEAMS_OWN.search(name):
+                    yield Found(line, f"${name} does not exist.")
+
+
+def _values(use: Use) -> Iterator[tuple[int, str]]:
+    for name, value in use.variables.items():
+        for one in value if isinstance(value, Seq) else [value]:
+            yield getattr(one, "line", use.variables.line_of(name)), text_of(one)
+
+
+@rule(
+    "key-in-file",
+    "Whoever can read the repository can page you, and the key stays in the history. Replace it in PagerDuty.",
+    "INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY # a secured repository variable",
+)
+def key_in_file(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        for name in ("INTEGRATION_KEY", *TOKENS):
+            value = text_of(use.variables.get(name))
+            if value and "$" not in value:
+                write = "" if name == "INTEGRATION_KEY" else f"{name}: ${name} # a secured repository variable"
+                yield Found(use.variables.line_of(name), f"{name} is written out ({len(value)} characters).", write)

@@ -1,0 +1,156 @@
+"""The table: for each pipeline, who is paged when, and under which dedup key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipe.check.conditions import may_hold
+from pipe.check.container import SELECTOR, Place
+from pipe.check.model import STATUS, File, Use
+from pipe.check.promise import FILTERS, NOTHING, Promise, promise
+from pipe.check.refs import ELSEWHERE, branches, fits
+from pipe.check.source import Seq, text_of
+from pipe.definition import Definition, Pipeline
+from pipe.placement import _friendly
+
+NO_FILE = Definition(absent=True)
+MOST_LABELS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item on the refs on which it does the same. `refs`: how the file calls them; empty: all."""
+
+    pipeline: str
+    refs: str
+    step: str
+    line: int
+    promise: Promise
+    use: Use
+    places: tuple[Place, ...]
+
+
+def rows(file: File) -> tuple[Row, ...]:
+    return tuple(_Rows(file).all())
+
+
+class _Rows:
+    def __init__(self, file: File) -> None:
+        self.file = file
+        patterns: dict[str, list[str]] = {}
+        for pipeline in file.definition.pipelines:
+            patterns.setdefault(pipeline.section, []).append(pipeline.pattern)
+        into = [pattern for use in file.uses for pattern in literal(use, "BRANCHES")]
+        self.branches = branches([*patterns.get("branches", ()), *into])
+        self.tags = branches([*patterns.get("tags", ()), *(p for use in file.uses for p in literal(use, "TAGS"))])
+        self.sources = branches(patterns.get("pull-requests", ()))
+        self.into = branches(into)
+        self._known: dict[object, Promise] = {}
+
+    def all(self) -> Iterator[Row]:
+        for pipeline in self.file.definition.pipelines:
+            for use in self.file.uses_of(pipeline):
+                if not use.is_told:
+                    yield from self._of(use, self._own_places(use))
+            for use in self.file.uses:
+                if use.is_told and pipeline.pattern not in self.file.definition.pagers():
+                    yield from self._of(use, self._places(pipeline))
+
+    def _own_places(self, use: Use) -> Iterator[Place]:
+        for place in self._places(use.at.pipeline):
+            for environment in use.at.step.environments:
+                friendly = environment if "$" in environment else _friendly(environment)
+                yield Place(place.pipeline, place.ref, place.into, friendly)
+
+    def _places(self, pipeline: Pipeline) -> Iterator[Place]:
+        if pipeline.section == "pull-requests":
+            found = [ref for ref in self.sources if fits(pipeline.pattern, ref.name)]
+            yield from (Place(pipeline, ref, into) for ref in found for into in self.into)
+        elif pipeline.section == "tags":
+            yield from (Place(pipeline, ref) for ref in self.tags if fits(pipeline.pattern, ref.name))
+        else:
+            named = pipeline.section == "branches"
+            found = [ref for ref in self.branches if not named or fits(pipeline.pattern, ref.name)]
+            yield from (Place(pipeline, ref) for ref in found)
+
+    def _of(self, use: Use, places: Iterator[Place]) -> Iterator[Row]:
+        """One row for all places where the promise is the same but for the ref's name in the key. Where a filter keeps
+        some refs out, the others say enough."""
+        groups: dict[object, list[tuple[Place, Promise]]] = {}
+        for place in places:
+            made = self._promise(use, place)
+            alike = (made.on_failure, made.on_success, place.environment)
+            groups.setdefault(alike, []).append((place, made))
+        several = len({place.environment for members in groups.values() for place, _ in members}) == len(groups)
+        sending = [members for members in groups.values() if not filtered(members[0][1])]
+        for members in sending or list(groups.values())[:1]:
+            labels = list(dict.fromkeys(_label(place) for place, _ in members))
+            refs = "" if several and len(groups) == 1 else _on(labels)
+            promised = _merged([made for _, made in members])
+            pipeline = members[0][0].pipeline
+            step = use.at.name + (f" (told to {use.at.pipeline.label})" if use.is_told else "")
+            yield Row(pipeline.label, refs, step, use.line, promised, use, tuple(place for place, _ in members))
+
+    def _promise(self, use: Use, place: Place) -> Promise:
+        """The same for all refs that fit the same pipelines and filters."""
+        definition = self.file.definition if use.at.has_clone else NO_FILE
+        name = place.into.name if place.into else place.ref.name
+        inside = [fits(pattern, name) for kind in ("BRANCHES", "TAGS") for pattern in literal(use, kind)]
+        around = [fits(one.pattern, place.ref.name) for one in definition.pipelines if one.section == "branches"]
+        exact = place.ref if place.ref.exact or "DEDUP_KEY" in use.variables else None
+        which = (id(use), id(place.pipeline), place.environment, tuple(inside), tuple(around), exact)
+        if which not in self._known:
+            made = promise(use, place, definition)
+            self._known[which] = self._of_told(use, place, made) if use.is_told else made
+        return self._known[which]
+
+    def _of_told(self, use: Use, place: Place, made: Promise) -> Promise:
+        """Nothing, where no condition is met by that end."""
+        words = []
+        for word, status in ((made.on_failure, ("FAILED",)), (made.on_success, SUCCESSES)):
+            starts = any(starts_on(self.file, use.at.pipeline.pattern, place.pipeline, one) for one in status)
+            words.append(word if starts else f"{NOTHING}: not told")
+        return Promise(words[0], words[1], made.key, made.why, made.advice)
+
+
+SUCCESSES = ("SUCCESSFUL", "PASSED", "SUCCESS")  # which of them Bitbucket says is not known
+
+
+def starts_on(file: File, pager: str, ended: Pipeline, status: str) -> bool:
+    """Whether the end of a pipeline can start the custom pipeline `pager`."""
+    known = {STATUS: status, f"{SELECTOR}TYPE": ended.section}
+    if ended.section != "default":
+        known[f"{SELECTOR}PATTERN"] = ended.pattern
+    return any(
+        pager in started and may_hold(text_of(entry.get("condition")), known) for entry, started in file.told_entries()
+    )
+
+
+def literal(use: Use, name: str) -> list[str]:
+    """The patterns of a filter, as far as they stand in the file."""
+    value = use.variables.get(name)
+    texts = value if isinstance(value, Seq) else [value]
+    return [word for text in texts for word in text_of(text).split() if "$" not in word]
+
+
+def filtered(made: Promise) -> bool:
+    return made.sends_nothing and made.on_failure.endswith(FILTERS)
+
+
+def _label(place: Place) -> str:
+    return f"into {place.into.label}" if place.into else place.ref.label
+
+
+def _on(labels: list[str]) -> str:
+    if ELSEWHERE in labels or f"into {ELSEWHERE}" in labels:
+        return f"on {ELSEWHERE}" if ELSEWHERE in labels else f"into {ELSEWHERE}"
+    words = labels[:MOST_LABELS] + ["…"] * (len(labels) > MOST_LABELS)
+    return ("" if words[0].startswith("into ") else "on ") + ", ".join(words)
+
+
+def _merged(several: list[Promise]) -> Promise:
+    """The one whose key says `$…`, if keys differ."""
+    keys = list(dict.fromkeys(made.key for made in several))
+    general = next((made for made in several if "$" in made.key), several[0])
+    return general if len(keys) > 1 else several[0]
