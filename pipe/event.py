@@ -15,7 +15,7 @@ from typing import Any
 from pipe.build import Build
 from pipe.decision import Decision
 from pipe.evidence import Evidence
-from pipe.lib.text import one_line
+from pipe.lib.text import one_line, shown, undecorated
 from pipe.outcome import Outcome, Result
 from pipe.settings import Settings
 from pipe.subject import Subject
@@ -122,9 +122,18 @@ def change(settings: Settings, story: Story) -> Event:
 def _content(settings: Settings, payload: dict[str, Any], details: dict[str, Any], links: list[Any]) -> dict[str, Any]:
     """Payload and links without empty fields, of which PagerDuty refuses some, and with every secret masked."""
     hide = settings.mask.all
-    full = {name: hide(value) for name, value in payload.items() if value}
-    full["custom_details"] = {name: hide(value) for name, value in details.items()} | settings.custom_details
-    return {"payload": full} | ({"links": hide(links)} if links else {})
+    full = {name: hide(_seen(value)) for name, value in payload.items() if value}
+    full["custom_details"] = hide(_seen(details)) | hide(_seen(settings.custom_details))
+    return {"payload": full} | ({"links": hide(_seen(links))} if links else {})
+
+
+def _seen(value: Any) -> Any:
+    """A JSON value without what is not seen: escape sequences, control characters and marks of the reading order."""
+    if isinstance(value, str):
+        return "\n".join(map(shown, undecorated(value).split("\n")))
+    if isinstance(value, dict):
+        return {_seen(name): _seen(item) for name, item in value.items()}
+    return [_seen(item) for item in value] if isinstance(value, list) else value
 
 
 def _shortened(summary: str) -> tuple[str, tuple[str, ...]]:
