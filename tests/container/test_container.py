@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipe.variables import VARIABLES
+from pipe.settings import VARIABLES
 from sandbox import Sandbox
 from tests.bitbucket_api import BitbucketApi, step
 from tests.conftest import KEY, MAIN, ONE_STEP, ROOT, Received, Run
@@ -72,7 +72,12 @@ class Container:
     def start(self, environ: dict[str, str], **options):
         return self.client.containers.run(
             IMAGE,
-            environment={"INTEGRATION_KEY": KEY, "EVENTS_URL": f"http://host.docker.internal:{self.port}", "TIMEOUT": "20"} | environ,
+            environment={
+                "INTEGRATION_KEY": KEY,
+                "EVENTS_URL": f"http://host.docker.internal:{self.port}",
+                "TIMEOUT": "20",
+            }
+            | environ,
             volumes={str(self.clone): {"bind": CLONE, "mode": "rw"}},
             working_dir=CLONE,
             detach=True,
@@ -108,7 +113,9 @@ def container(client, image, tmp_path, sandbox) -> Container:
 # Exactly what Bitbucket passes: the mapped variables, arrays as a count and items, unset ones as empty strings.
 BITBUCKET = {
     **MAIN,
-    **{variable.name: "" for variable in VARIABLES if variable.name not in ("INTEGRATION_KEY", "EVENTS_URL", "TIMEOUT")},
+    **{
+        variable.name: "" for variable in VARIABLES if variable.name not in ("INTEGRATION_KEY", "EVENTS_URL", "TIMEOUT")
+    },
     "BITBUCKET_TAG": "",
     "BITBUCKET_PR_ID": "",
     "BITBUCKET_EXIT_CODE": "",
@@ -118,13 +125,16 @@ BITBUCKET = {
 }
 
 
-def test_a_build_breaks_and_mends(container, sandbox):
+def test_a_build_breaks_and_is_fixed(container, sandbox):
     for code in ("2", "2", "0"):
         assert container({**BITBUCKET, "EXIT_CODE": code}).status == 0
     (incident,) = sandbox.incidents()
     assert incident["status"] == "resolved"
     assert [entry["action"] for entry in incident["timeline"]] == ["trigger", "trigger", "resolve"]
-    assert [link["href"] for link in incident["timeline"][0]["links"]][:2] == ["https://wiki.example/r", "https://wiki.example/s"]
+    assert [link["href"] for link in incident["timeline"][0]["links"]][:2] == [
+        "https://wiki.example/r",
+        "https://wiki.example/s",
+    ]
 
 
 def test_a_missing_exit_code_pages_a_warning(container, received):
@@ -143,8 +153,19 @@ def test_a_wrong_key_ends_in_advice(container, sandbox):
 def test_an_unreachable_server_ends_in_the_whole_event(container):
     run = container({**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": "http://host.docker.internal:9", "TIMEOUT": "2"})
     assert run.status == 1
-    assert json.loads(run.stdout.splitlines()[-1])["event_action"] == "trigger"
-    assert container({**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": "http://host.docker.internal:9", "TIMEOUT": "1", "ON_ERROR": "warn"}).status == 0
+    assert json.loads(run.stderr.splitlines()[-1])["event_action"] == "trigger"
+    assert (
+        container(
+            {
+                **BITBUCKET,
+                "EXIT_CODE": "1",
+                "EVENTS_URL": "http://host.docker.internal:9",
+                "TIMEOUT": "1",
+                "ON_ERROR": "warn",
+            }
+        ).status
+        == 0
+    )
 
 
 def test_an_empty_environment_ends_in_one_clear_line(container):
@@ -167,7 +188,7 @@ def test_a_signal_while_it_waits_ends_it_within_a_second_with_the_event_printed(
         running.kill(signal)
         status = running.wait(timeout=20)["StatusCode"]
         took = time.monotonic() - started
-        printed = running.logs(stdout=True, stderr=False).decode().splitlines()[-1]
+        printed = running.logs(stdout=False, stderr=True).decode().splitlines()[-1]
     finally:
         running.remove(force=True)
     assert status == {"SIGTERM": 143, "SIGINT": 130}[signal]
@@ -214,11 +235,13 @@ def test_what_lies_in_the_clone_is_neither_imported_nor_read(container, received
 
 def test_nothing_is_compiled_at_start(container):
     """The base comes without bytecode; what a run imports has to be in the image, compiled."""
-    modules = "pipe.__main__, pipe.pipeline_result, pipe.globs, pipe.evidence.commit, pipe.evidence.packs, pipe.evidence.log_tail"
-    probe = f"import {modules}, pipe.evidence.reports, wcmatch.glob, yaml, xml.parsers.expat, encodings.idna, encodings.utf_8_sig"
+    modules = "pipe.__main__, pipe.evidence.commit, pipe.evidence.reports, dulwich.object_store, dulwich.objects"
+    probe = f"import {modules}, yaml, xml.parsers.expat, encodings.idna, encodings.utf_8_sig"
     run = container({}, entrypoint=["/usr/bin/python3.13", "-P", "-S", "-v", "-c", probe])
     assert run.status == 0
-    assert [line for line in run.stderr.splitlines() if line.startswith("# code object from '") and line.endswith(".py'")] == []
+    assert [
+        line for line in run.stderr.splitlines() if line.startswith("# code object from '") and line.endswith(".py'")
+    ] == []
     assert "# code object from '/opt/pipe/pipe/__main__.pyc'" in run.stderr
 
 
@@ -266,11 +289,17 @@ def test_a_report_of_20_mb_and_a_packed_commit_are_read_within_64_mib(container,
 
 def test_a_final_step_asks_bitbucket(container, received):
     with BitbucketApi(token="a-token-of-the-repository", host="0.0.0.0") as api:
-        steps = [step("unit", "FAILED", log=b"assert 3 == 4\n"), step("page", "IN_PROGRESS", uuid=MAIN["BITBUCKET_STEP_UUID"])]
+        steps = [
+            step("unit", "FAILED", log=b"assert 3 == 4\n"),
+            step("page", "IN_PROGRESS", uuid=MAIN["BITBUCKET_STEP_UUID"]),
+        ]
         api.pipeline(812, steps, uuid=MAIN["BITBUCKET_PIPELINE_UUID"])
-        environ = {"BITBUCKET_API_URL": api.url_for("host.docker.internal"), "BITBUCKET_ACCESS_TOKEN": "a-token-of-the-repository"}
+        environ = {
+            "BITBUCKET_API_URL": api.url_for("host.docker.internal"),
+            "BITBUCKET_ACCESS_TOKEN": "a-token-of-the-repository",
+        }
         api.log_redirect = ""
         run = container({**BITBUCKET, **environ, "LOG_LINES": "5"})
     assert run.status == 0, run.log
-    assert received.only["payload"]["summary"] == 'acme/shop: "unit" failed on main (#812)'
-    assert received.details["log_tail"] == "assert 3 == 4"
+    assert received.events[0]["payload"]["summary"] == 'acme/shop: "unit" failed on main (#812)'
+    assert received.events[0]["payload"]["custom_details"]["log_tail"] == "assert 3 == 4"
