@@ -517,7 +517,7 @@ def test_both_signals_at_once_end_it_with_the_event_printed_once(pipe, sandbox, 
     time.sleep(0.2)
     for number in (first, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
         process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=10)
     assert process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT)
     assert json.loads(stderr.splitlines()[-1])["dedup_key"] == SAFE
     assert "Traceback" not in stderr

@@ -34,10 +34,10 @@ def default_pages_every_branch(checked: Checked) -> Iterator[Found]:
         on_any = any(place.ref.label in (ELSEWHERE, *EVERYTHING) for place in row.places)
         if everywhere and on_any and row.promise.on_failure == "pages":
             found.setdefault(row.pipeline, []).append(row)
-    for pipeline, rows in found.items():
+    for label, rows in found.items():
         steps = list(dict.fromkeys(row.step for row in rows))
         more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
-        yield Found(rows[0].line, f"{pipeline}: a failure of {steps[0]}{more} pages on every branch.")
+        yield Found(rows[0].line, f"{label}: a failure of {steps[0]}{more} pages on every branch.")
 
 
 @rule(
