@@ -185,13 +185,16 @@ class Bitbucket:
         return bool(steps)
 
     def _again(self, run: Run, steps: list[StepRun], course: Course) -> None:
+        """What ran once meets its condition again: the commit is the same."""
+        ran = {step.slot.index for step in steps if step.result != "NOT_RUN"}
+        troubles = {index: what for index, what in course.troubles.items() if what != "skip" or index not in ran}
         for step in steps:
             step.reset()
             run.gates_passed.add(step.slot.index)
         run.state, run.result, run.error, run.terminator, run.stopped = "IN_PROGRESS", "", "", "", False
         run.next_block = 0
         run.times += 1
-        self._go(run, Course(course.troubles), 0)
+        self._go(run, Course(troubles), 0)
 
     def _go(self, run: Run, course: Course, chain: int) -> None:
         """Until it ends, waits at a gate or is overtaken."""
