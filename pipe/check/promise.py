@@ -46,8 +46,11 @@ class Promise:
 
 def promise(use: Use, place: Place, definition: Definition) -> Promise:
     failed, passed = (_decided(use, place, definition, success=success) for success in (False, True))
+    if use.placed.runs_only_after_a_success:
+        failed = _Decided(IN_SCRIPT)
+    shown = passed if failed.word.startswith(NOTHING) else failed  # whose key the table shows
+    key = _key(shown.case, use, place, unknown=shown.word == WARNING) if shown.case else ""
     case = passed.case or failed.case
-    key = _key(case, use, place) if case else ""
     if "$" in use.item.action:
         word = f"as {use.item.action.upper()} says"
         return Promise(word, word, key)
@@ -92,25 +95,25 @@ def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -
     case = run._case(settings, build, definition, placed, answer)
     made = decision.decide(settings, case)
     why = re.sub(r"^Not resolving: (.*?)\. .*$", r"\1", made.warning) if not made.action else ""
-    return _Decided(_word(made, case.outcome), case, why)
+    return _Decided(_word(made, case.outcome, success=success), case, why)
 
 
 def _filtered(why: str) -> str:
     return f"{NOTHING}: {next(name for name in FILTERS if name in why)}"
 
 
-def _word(made: decision.Decision, outcome: Outcome) -> str:
+def _word(made: decision.Decision, outcome: Outcome, *, success: bool) -> str:
     if made.result_unknown:
         return WARNING
     word = _WORDS.get(made.action, NOTHING)
-    if not made.action and outcome.result in (Result.SUCCESSFUL, Result.IGNORED):
+    if success and not made.action and outcome.result in (Result.SUCCESSFUL, Result.IGNORED):
         word = BY_HAND
-    if outcome.result is Result.MISPLACED:
+    if not made.action and outcome.result is Result.MISPLACED:
         word = IN_SCRIPT
     return f"{word}, change event" if made.change_too else word
 
 
-def _key(case: Case, use: Use, place: Place) -> str:
+def _key(case: Case, use: Use, place: Place, *, unknown: bool) -> str:
     what = case.subject
     kind = what.where.partition("/")[0]
     if kind in _TEMPLATES and (kind == "pr" or not place.ref.exact):
@@ -122,7 +125,6 @@ def _key(case: Case, use: Use, place: Place) -> str:
         what = replace(what, what=what.what.removesuffix(what.name) + name)
     if key:
         what = replace(what, given_key=key)
-    unknown = case.outcome.result is Result.UNKNOWN
     return (f"{what.given_key or what.prefix}:result unknown" if unknown else what.whole_key).removeprefix(PREFIX)
 
 

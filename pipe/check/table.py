@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipe.check.conditions import may_hold
 from pipe.check.container import SELECTOR, Place
@@ -44,7 +44,7 @@ class _Rows:
         into = [pattern for use in file.uses for pattern in literal(use, "BRANCHES")]
         self.branches = branches([*patterns.get("branches", ()), *into])
         self.tags = branches([*patterns.get("tags", ()), *(p for use in file.uses for p in literal(use, "TAGS"))])
-        self.sources = branches(patterns.get("pull-requests", ()))
+        self.sources = branches([*patterns.get("pull-requests", ()), *patterns.get("branches", ()), *into])
         self.into = branches(into)
         self._known: dict[object, Promise] = {}
 
@@ -82,21 +82,23 @@ class _Rows:
             made = self._promise(use, place)
             alike = (made.on_failure, made.on_success, place.environment)
             groups.setdefault(alike, []).append((place, made))
-        several = len({place.environment for members in groups.values() for place, _ in members}) == len(groups)
         sending = [members for members in groups.values() if not filtered(members[0][1])]
         for members in sending or list(groups.values())[:1]:
-            labels = list(dict.fromkeys(_label(place) for place, _ in members))
-            refs = "" if several and len(groups) == 1 else _on(labels)
-            promised = _merged([made for _, made in members])
+            here = [place for place, _ in members]
+            others = [place for group in groups.values() if group is not members for place, _ in group]
+            others = [place for place in others if place.environment == here[0].environment]
+            refs = _refs(here, others) if others and sending else ""
+            promised = self._merged(use, members)
             pipeline = members[0][0].pipeline
             step = use.at.name + (f" (told to {use.at.pipeline.label})" if use.is_told else "")
-            yield Row(pipeline.label, refs, step, use.line, promised, use, tuple(place for place, _ in members))
+            yield Row(pipeline.label, refs, step, use.line, promised, use, tuple(here))
 
     def _promise(self, use: Use, place: Place) -> Promise:
         """The same for all refs that fit the same pipelines and filters."""
         definition = self.file.definition if use.at.has_clone else NO_FILE
-        name = place.into.name if place.into else place.ref.name
-        inside = [fits(pattern, name) for kind in ("BRANCHES", "TAGS") for pattern in literal(use, kind)]
+        names = [place.ref.name, place.into.name if place.into else ""]
+        filters = [pattern for kind in ("BRANCHES", "TAGS") for pattern in literal(use, kind)]
+        inside = [fits(pattern, name) for pattern in filters for name in names]
         around = [fits(one.pattern, place.ref.name) for one in definition.pipelines if one.section == "branches"]
         exact = place.ref if place.ref.exact or "DEDUP_KEY" in use.variables else None
         which = (id(use), id(place.pipeline), place.environment, tuple(inside), tuple(around), exact)
@@ -104,6 +106,13 @@ class _Rows:
             made = promise(use, place, definition)
             self._known[which] = self._of_told(use, place, made) if use.is_told else made
         return self._known[which]
+
+    def _merged(self, use: Use, members: list[tuple[Place, Promise]]) -> Promise:
+        """With `$…` in the key, where that differs."""
+        place, made = members[0]
+        if len({one.key for _, one in members}) == 1:
+            return made
+        return self._promise(use, replace(place, ref=replace(place.ref, exact=False)))
 
     def _of_told(self, use: Use, place: Place, made: Promise) -> Promise:
         """Nothing, where no condition is met by that end."""
@@ -135,22 +144,23 @@ def literal(use: Use, name: str) -> list[str]:
 
 
 def filtered(made: Promise) -> bool:
-    return made.sends_nothing and made.on_failure.endswith(FILTERS)
+    return made.sends_nothing and made.on_success.endswith(FILTERS)
 
 
-def _label(place: Place) -> str:
-    return f"into {place.into.label}" if place.into else place.ref.label
+def _refs(places: list[Place], others: list[Place]) -> str:
+    """What tells these places from the others: the branch, or a pull request's destination, or its source."""
+    into = [place.into.label for place in places if place.into]
+    if into and set(into).isdisjoint(place.into.label for place in others if place.into):
+        return f"into {_named(into, '')}"
+    names = _named([place.ref.label for place in places], places[0].pipeline.pattern)
+    if places[0].pipeline.section == "tags":
+        names = names.replace(ELSEWHERE, "other tags")
+    return f"{'from' if into else 'on'} {names}"
 
 
-def _on(labels: list[str]) -> str:
-    if ELSEWHERE in labels or f"into {ELSEWHERE}" in labels:
-        return f"on {ELSEWHERE}" if ELSEWHERE in labels else f"into {ELSEWHERE}"
-    words = labels[:MOST_LABELS] + ["…"] * (len(labels) > MOST_LABELS)
-    return ("" if words[0].startswith("into ") else "on ") + ", ".join(words)
-
-
-def _merged(several: list[Promise]) -> Promise:
-    """The one whose key says `$…`, if keys differ."""
-    keys = list(dict.fromkeys(made.key for made in several))
-    general = next((made for made in several if "$" in made.key), several[0])
-    return general if len(keys) > 1 else several[0]
+def _named(labels: list[str], own: str) -> str:
+    """`own`: the pipeline's pattern, which stands for all that no other one tells apart."""
+    if not {ELSEWHERE, own}.isdisjoint(labels):
+        return ELSEWHERE
+    names = list(dict.fromkeys(labels))
+    return ", ".join(names[:MOST_LABELS] + ["…"] * (len(names) > MOST_LABELS))
