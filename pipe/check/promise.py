@@ -25,6 +25,7 @@ NOTHING = "nothing"
 IN_SCRIPT = f"{NOTHING}: in script"
 FILTERS = ("PULL_REQUESTS", "BRANCHES", "TAGS")
 _WORDS = {"trigger": "pages", "resolve": "resolves", "acknowledge": "acknowledges", "change": "change event"}
+NO_OTHERS = Definition()  # a step that fails pages, whoever else uses the key: the file need not be asked
 # `$…` for what differs from run to run. $LINE is of tags: the tag up to where its version begins.
 _TEMPLATES = {"branch": "branch/$BITBUCKET_BRANCH", "tag": "tag/$LINE", "pr": "pr/$BITBUCKET_PR_ID"}
 
@@ -80,6 +81,8 @@ def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -
     """`run.plan`, without what only the event needs."""
     given = environ(use, place, success=success)
     settings, build = Settings.read(given), Build.read(given)
+    if settings.exit_code:
+        definition = NO_OTHERS
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
     outcome = by_variables(settings, build, placed)
     told = bool(outcome and outcome.told and not outcome.of_step)

@@ -16,7 +16,7 @@ from pipe.check.table import Row
 from pipe.lib.text import one_line
 
 HEAD = ("step", "on failure", "on success", "dedup key")
-MAX_STEP_WIDTH = 44  # characters
+MAX_STEP_WIDTH = 60  # characters
 MAX_LINE = 400
 KEYS = "Dedup keys stand behind `bitbucket:workspace/repository:`."
 LINE = "$LINE is the tag up to where its version begins."

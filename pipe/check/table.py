@@ -15,7 +15,8 @@ from pipe.definition import Definition, Pipeline
 from pipe.placement import _friendly
 
 NO_FILE = Definition(absent=True)
-MOST_LABELS = 3
+NOT_TOLD = f"{NOTHING}: not told"  # no condition of a trigger is met by that end
+MOST_LABELS = 3  # in one row
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class _Rows:
             refs = _refs(here, others) if others and sending else ""
             promised = self._merged(use, members)
             pipeline = members[0][0].pipeline
-            step = use.at.name + (f" (told to {use.at.pipeline.label})" if use.is_told else "")
+            step = f"{use.at.name} (told)" if use.is_told else use.at.name
             yield Row(pipeline.label, refs, step, use.line, promised, use, tuple(here))
 
     def _promise(self, use: Use, place: Place) -> Promise:
@@ -119,7 +120,7 @@ class _Rows:
         words = []
         for word, status in ((made.on_failure, ("FAILED",)), (made.on_success, SUCCESSES)):
             starts = any(starts_on(self.file, use.at.pipeline.pattern, place.pipeline, one) for one in status)
-            words.append(word if starts else f"{NOTHING}: not told")
+            words.append(word if starts else NOT_TOLD)
         return Promise(words[0], words[1], made.key, made.why, made.advice)
 
 
@@ -144,7 +145,7 @@ def literal(use: Use, name: str) -> list[str]:
 
 
 def filtered(made: Promise) -> bool:
-    return made.sends_nothing and made.on_success.endswith(FILTERS)
+    return made.sends_nothing and (made.on_failure.endswith(FILTERS) or made.on_success.endswith(FILTERS))
 
 
 def _refs(places: list[Place], others: list[Place]) -> str:

@@ -15,6 +15,7 @@ from pipe.check.table import Row
 from pipe.placement import same_environment
 
 EVERYTHING = ("*", "**")
+MOST_NAMES = 5  # in one sentence
 EVERY_BRANCH = [("branches", pattern) for pattern in EVERYTHING]
 A_NAME_EACH = """
 ALERT_NAME: unit tests # another one in each step; what they share stays in the anchor
@@ -36,7 +37,7 @@ def default_pages_every_branch(checked: Checked) -> Iterator[Found]:
             found.setdefault(row.pipeline, []).append(row)
     for label, rows in found.items():
         steps = list(dict.fromkeys(row.step for row in rows))
-        more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+        more = f" (and {len(steps) - 1} more)" if len(steps) > 1 else ""
         yield Found(rows[0].line, f"{label}: a failure of {steps[0]}{more} pages on every branch.")
 
 
@@ -201,9 +202,21 @@ def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
         group = lines if row.use.is_by_exit_code else row.promise.why
         if group not in groups:
             groups.add(group)
-            at = " ".join(filter(None, (row.pipeline, row.refs)))
-            advice = f" {row.promise.advice}." if row.promise.advice else ""
-            yield Found(row.line, f"{row.step} ({at}): {row.promise.why}.{advice}")
+            yield Found(row.line, f"{row.step} ({_at(row)}): {_why(checked, row)}.")
+
+
+def _at(row: Row) -> str:
+    return " ".join(filter(None, (row.pipeline, row.refs)))
+
+
+def _why(checked: Checked, row: Row) -> str:
+    """Which others use its key; else the run's own reason and advice."""
+    alike = _alike(checked, row) if row.use.is_by_exit_code and not row.use.item.dedup_key else []
+    if len(alike) < 2 or not row.use.at.has_clone:
+        return ". ".join(filter(None, (row.promise.why, row.promise.advice)))
+    names = list(dict.fromkeys(f"{use.at.name} ({use.at.pipeline.label})" for use in alike))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"its key is that of {', '.join(names[:MOST_NAMES])}{more}"
 
 
 def _kind(checked: Checked, row: Row) -> str:

@@ -6,6 +6,13 @@ from collections.abc import Iterator
 
 from pipe.check.rule import Checked, Found, rule
 
+IN_A_PIPELINE_OF_ITS_OWN = """
+custom:
+  deploy-to-production: # in place of `trigger: manual`
+    - step:
+        deployment: production
+"""
+
 
 @rule(
     "on-fail-retry",
@@ -52,3 +59,9 @@ def manual_gate(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if use.is_by_exit_code and use.at.behind_gate and not use.at.step.final and not use.has_own_action:
             yield Found(use.line, f"{use.at.name} ({use.at.pipeline.label}) waits at a manual gate or behind one.")
+    for row in checked.rows:
+        if row.promise.on_success.startswith("resolves") and not row.use.is_by_exit_code:
+            steps = checked.file.steps_of(row.places[0].pipeline)
+            if waiting := [step.name for step in steps if step.behind_gate and not step.step.final]:
+                what = f"{row.use.at.name} pages for {waiting[0]} ({row.pipeline}), which waits at a manual gate."
+                yield Found(row.line, what, IN_A_PIPELINE_OF_ITS_OWN)

@@ -10,7 +10,7 @@ from pipe.check.container import SELECTOR
 from pipe.check.model import STATUS, File, bodies
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, text_of
-from pipe.check.table import SUCCESSES, starts_on
+from pipe.check.table import NOT_TOLD, SUCCESSES, starts_on
 from pipe.definition import Pipeline
 
 TOKEN = "BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN # scope Pipelines: read"
@@ -57,6 +57,25 @@ def told_without_token(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if use.is_told and not use.has_token and not use.has_own_action:
             yield Found(use.line, f"{use.at.pipeline.label} is told how others end, and has no token.")
+
+
+@rule(
+    "told-of-failures-only",
+    "Its failures are told and page, its successes are not: the alert stays open until somebody resolves it, and until "
+    "then no failure of it pages again.",
+    """
+condition: >-
+  BITBUCKET_TRIGGER_PIPELINE_STATUS == "SUCCESSFUL" && (BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "tags"
+  || BITBUCKET_TRIGGER_PIPELINE_SELECTOR_PATTERN == "nightly")
+""",
+)
+def told_of_failures_only(checked: Checked) -> Iterator[Found]:
+    silent: dict[int, list[str]] = {}
+    for row in checked.rows:
+        if row.promise.on_failure == "pages" and row.promise.on_success == NOT_TOLD:
+            silent.setdefault(row.line, []).append(row.pipeline)
+    for line, labels in silent.items():
+        yield Found(line, f"No condition is met by a success of {', '.join(dict.fromkeys(labels))}.")
 
 
 @rule(

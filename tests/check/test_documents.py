@@ -1,0 +1,38 @@
+"""The project's own pipeline file, and every example of its pages, have no findings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipe.check import report
+from pipe.check.rule import RULES
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = [
+    (f"{page.name}, example {number}", text)
+    for page in PAGES
+    for number, text in enumerate(re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.M | re.S), 1)
+    if re.search(r"^pipelines:", text, re.M)
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*(text for _, text in EXAMPLES), (ROOT / "bitbucket-pipelines.yml").read_text()],
+    ids=[*(name for name, _ in EXAMPLES), "our own"],
+)
+def test_it_has_no_findings(text):
+    assert [
+        (one.line, one.code, one.what) for one in report(Path("bitbucket-pipelines.yml"), text.encode()).findings
+    ] == []
+
+
+def test_the_page_about_the_findings_has_every_code_with_its_reason_and_what_to_write():
+    page = (ROOT / "docs" / "check.md").read_text()
+    for rule in RULES:
+        assert f"### {rule.code}\n\n{rule.why}\n\n```yaml\n{rule.write}\n```\n" in page
+    assert re.findall(r"^### (.*)$", page, re.M) == [rule.code for rule in RULES]

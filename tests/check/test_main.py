@@ -1,0 +1,142 @@
+"""`python -m pipe check` as a process: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+EXAMPLES = Path(__file__).parent / "examples"
+CODE = "import sys; from pipe.check import main; raise SystemExit(main(sys.argv[1:]))"
+
+
+def check(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    run = subprocess.run(
+        [sys.executable, "-c", CODE, *argv], cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert "Traceback" not in run.stderr
+    return run
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str | bytes, name: str = "bitbucket-pipelines.yml") -> Path:
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tmp_path
+
+    return write
+
+
+FIXED = (EXAMPLES / "unnamed-steps" / "fixed.yml").read_text()
+BAD = (EXAMPLES / "unnamed-steps" / "bad.yml").read_text()
+
+
+def test_without_findings_it_exits_0_and_with_some_1(write):
+    run = check(write(FIXED))
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "Unit tests  pages       resolves    branch/main:step/unit tests" in run.stdout
+    assert run.stdout.endswith("No findings.\n")
+    run = check(write(BAD))
+    assert run.returncode == 1
+    assert "bitbucket-pipelines.yml:8: unnamed-steps" in run.stdout
+    assert "\x1b" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pipelines:\n  default:\n    - step: {name: a\n", "bitbucket-pipelines.yml:4:1: not valid YAML: "),
+        ("pipelines:\n\tdefault: []\n", "bitbucket-pipelines.yml:2:1: not valid YAML: "),
+        ("pipelines:\n  default: *nothing\n", "bitbucket-pipelines.yml:2:12: not valid YAML: found undefined alias"),
+        ("pipelines: &a\n  default: [*a]\n", "bitbucket-pipelines.yml:1:12: not valid YAML: "),
+        ("image: python\n", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
+        ("- step\n", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
+        ("", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
+        ("pipelines:\n", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
+        (b"\xff\xfe\x00", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
+        ("pipelines: {default: " + "[" * 3000, "bitbucket-pipelines.yml: nested too deep"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_in_one_line_with_its_place(write, text, expected):
+    run = check(write(text))
+    assert run.returncode == 2
+    assert run.stderr.startswith(expected)
+    assert run.stderr.count("\n") == 1
+    assert run.stdout == ""
+
+
+def test_no_file(tmp_path):
+    run = check(tmp_path)
+    assert (run.returncode, run.stderr) == (2, "bitbucket-pipelines.yml: No such file or directory\n")
+
+
+def test_a_file_that_expands_without_end_ends_only_itself(write):
+    levels = "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 30))
+    started = time.perf_counter()
+    run = check(write(f"a0: &a0 {{k: v}}\n{levels}{FIXED}"))
+    assert run.returncode == 2
+    assert "no answer within" in run.stderr or "too large" in run.stderr or "killed" in run.stderr
+    assert time.perf_counter() - started < 30
+
+
+def test_a_folder_and_the_name_that_bitbucket_does_not_read(write):
+    folder = write(FIXED, "bitbucket-pipelines.yaml")
+    for argv in ([], [str(folder)], ["bitbucket-pipelines.yaml"]):
+        run = check(folder, *argv)
+        assert run.returncode == 1
+        assert "bitbucket-pipelines.yaml:1: file-name" in run.stdout
+
+
+def test_json(write):
+    run = check(write(BAD), "--format", "json")
+    assert run.returncode == 1
+    found = json.loads(run.stdout)
+    assert found["file"] == "bitbucket-pipelines.yml"
+    assert found["table"][0] == {
+        "pipeline": "branches: main",
+        "refs": "",
+        "step": "Unit tests",
+        "line": 8,
+        "on_failure": "pages",
+        "on_success": "by hand",
+        "dedup_key": "branch/main:step",
+        "why_by_hand": "Unit tests and Lint use the same key",
+    }
+    assert [(one["code"], one["line"]) for one in found["findings"]] == [("unnamed-steps", 8)]
+    assert set(found["findings"][0]) == {"code", "line", "what", "why", "write"}
+
+
+def test_sarif(write):
+    run = check(write(BAD), "--format", "sarif")
+    (found,) = json.loads(run.stdout)["runs"]
+    (result,) = found["results"]
+    assert result["ruleId"] in {rule["id"] for rule in found["tool"]["driver"]["rules"]}
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "bitbucket-pipelines.yml"},
+        "region": {"startLine": 8},
+    }
+
+
+def test_a_file_without_the_pipe(write):
+    run = check(write("pipelines: {default: [step: {script: [make]}]}"))
+    assert run.returncode == 0
+    assert "no step uses this pipe, so it pages nobody" in run.stdout
+
+
+def test_colours_where_they_are_asked_for(write, capsys):
+    from pipe.check import main
+
+    assert main([str(write(BAD))], colours=True) == 1
+    assert "\x1b[33munnamed-steps\x1b[0m" in capsys.readouterr().out
+
+
+def test_a_normal_run_does_not_import_it():
+    code = "import sys, pipe.__main__; print([name for name in sys.modules if name.startswith('pipe.check')])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
