@@ -19,7 +19,7 @@ from pipe.check.table import rows
 from pipe.definition_file import NAME
 from pipe.lib import wall
 
-READING_TIME = 20.0  # seconds
+READING_TIME = 10.0  # seconds
 READING_MEMORY = 512 * 1024 * 1024  # bytes
 MAX_REPORT_BYTES = 16 * 1024 * 1024
 CLEAN, FOUND, UNREADABLE = 0, 1, 2

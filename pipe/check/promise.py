@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from pipe import decision, placement, run, subject
+from pipe import decision, placement, run, subject, wording
 from pipe.build import Build
 from pipe.check.answers import Bitbucket, Quiet
 from pipe.check.container import REPOSITORY, Place, environ
@@ -58,7 +58,7 @@ def promise(use: Use, place: Place, definition: Definition) -> Promise:
     if BY_HAND not in passed.word or not case:
         nothing = failed.word.startswith(NOTHING) and passed.word.startswith(NOTHING)
         return Promise(failed.word, passed.word, "" if nothing else key)
-    why = passed.why or case.owner.why_not
+    why = passed.why or case.owner.why_not or wording.ZERO_IGNORED
     return Promise(failed.word, passed.word, key, why, case.owner.advice)
 
 

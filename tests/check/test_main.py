@@ -44,7 +44,7 @@ def test_without_findings_it_exits_0_and_with_some_1(write):
     assert run.stdout.endswith("No findings.\n")
     run = check(write(BAD))
     assert run.returncode == 1
-    assert "bitbucket-pipelines.yml:8: unnamed-steps" in run.stdout
+    assert "bitbucket-pipelines.yml:9: unnamed-steps" in run.stdout
     assert "\x1b" not in run.stdout
 
 
@@ -102,13 +102,13 @@ def test_json(write):
         "pipeline": "branches: main",
         "refs": "",
         "step": "Unit tests",
-        "line": 8,
+        "line": 9,
         "on_failure": "pages",
         "on_success": "by hand",
         "dedup_key": "branch/main:step",
         "why_by_hand": "Unit tests and Lint use the same key",
     }
-    assert [(one["code"], one["line"]) for one in found["findings"]] == [("unnamed-steps", 8)]
+    assert [(one["code"], one["line"]) for one in found["findings"]] == [("unnamed-steps", 9)]
     assert set(found["findings"][0]) == {"code", "line", "what", "why", "write"}
 
 
@@ -119,7 +119,7 @@ def test_sarif(write):
     assert result["ruleId"] in {rule["id"] for rule in found["tool"]["driver"]["rules"]}
     assert result["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": "bitbucket-pipelines.yml"},
-        "region": {"startLine": 8},
+        "region": {"startLine": 9},
     }
 
 

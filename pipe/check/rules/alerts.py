@@ -13,6 +13,7 @@ from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, items_of, text_of
 from pipe.check.table import Row
 from pipe.placement import same_environment
+from pipe.wording import ZERO_IGNORED
 
 EVERYTHING = ("*", "**")
 MOST_NAMES = 5  # in one sentence
@@ -129,6 +130,15 @@ def dedup_key_shared(checked: Checked) -> Iterator[Found]:
 
 
 @rule(
+    "zero-ignored",
+    "Exit code 0 is among those that send nothing, so no success resolves the alert.",
+    'IGNORE_EXIT_CODES: "130 143" # without 0',
+)
+def zero_ignored(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "zero-ignored")
+
+
+@rule(
     "stays-open",
     "No success resolves this alert, and while it is open no failure under its key pages.",
     "ALERT_NAME: build # another one in each pipeline",
@@ -226,7 +236,9 @@ def _kind(checked: Checked, row: Row) -> str:
         return "told-without-token"
     if use.item.dedup_key:
         return "dedup-key-shared"
-    if use.is_told or not use.is_by_exit_code or "IGNORE_EXIT_CODES" in row.promise.why:
+    if row.promise.why == ZERO_IGNORED:
+        return "zero-ignored"
+    if use.is_told or not use.is_by_exit_code:
         return "stays-open"
     if not use.at.has_clone:
         return "unnamed-without-clone"
