@@ -16,7 +16,7 @@ from pipe.placement import _friendly
 
 NO_FILE = Definition(absent=True)
 NOT_TOLD = f"{NOTHING}: not told"  # no condition of a trigger is met by that end
-MOST_LABELS = 3  # in one row
+MOST_LABELS = 6  # in one row
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ The builds here are made apart from the linter's: another shell, other values, n
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.build import Build
 from pipe.check import report
 from pipe.check.model import Use
-from pipe.check.refs import ELSEWHERE, fits
+from pipe.check.refs import fits
 from pipe.check.table import Row
 from pipe.definition import Definition
 from pipe.definition_file import parse
@@ -239,26 +240,24 @@ def decided(use: Use, started: Started, environment: str, definition: Definition
 
 
 def row_of(rows: list[Row], started: Started, environment: str) -> Row | None:
-    """The row that a reader would look at: the one that names the branch, else one with a pattern that fits, else the
-    one about all others. None: a filter keeps this ref out."""
-    rated = []
-    for row in rows:
-        for place in row.places:
-            into = _rating(place.into.label, started.into) if place.into else 1
-            if place.environment == environment and (
-                rating := into * _rating(place.ref.label, started.name, started.pattern)
-            ):
-                rated.append((rating, row))
+    """The row that a reader would look at: the one that names the branch, else the one with the narrowest pattern that
+    fits, else the one about all others. None: a filter keeps this ref out."""
+    here = [row for row in rows if row.places[0].environment == environment]
+    rated = [(rating, row) for row in here if (rating := _rating(row, started))]
     return max(rated, key=lambda one: one[0])[1] if rated else None
 
 
-def _rating(label: str, name: str, own: str = "") -> int:
-    if label == name:
-        return 4
-    if label in (ELSEWHERE, own):
+def _rating(row: Row, started: Started) -> int:
+    if not row.refs or row.refs.endswith(("other branches", "other tags")):
         return 1
+    word, _, labels = row.refs.partition(" ")
+    name = started.into if word == "into" else started.name
+    return max(_fit(label, name) for label in labels.split(", "))
+
+
+def _fit(label: str, name: str) -> int:
     patterns = [pattern for pattern in re.split(" that fit | too", label) if pattern]
-    return len(patterns) + 1 if all(fits(pattern, name) for pattern in patterns) else 0
+    return 1000 if label == name else 1 + len(label) if all(fits(pattern, name) for pattern in patterns) else 0
 
 
 def compare(
@@ -278,7 +277,7 @@ def compare(
         assert expand(prefix + row.promise.key, values) == made.key, (started, row)
 
 
-@settings(max_examples=250)
+@settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "200")))
 @given(files())
 def test_the_table_promises_what_a_run_decides(text):
     table = report(Path("bitbucket-pipelines.yml"), text.encode()).rows

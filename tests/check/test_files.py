@@ -15,14 +15,14 @@ from pipe.check import report
 
 FOLDER = Path(__file__).parent / "files"
 FILES = sorted(FOLDER.glob("*.yml"))
-MAX_SECONDS = 1.0
+MAX_SECONDS = 1.0  # of one processor: the machine may be busy
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_report_is_the_one_that_was_reviewed(file):
-    started = time.perf_counter()
+    started = time.process_time()
     found = report(Path("bitbucket-pipelines.yml"), file.read_bytes()).as_text()
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     expected = file.with_suffix(".txt")
     if os.environ.get("CHECK_FILES") == "write":
         expected.write_text(found)
