@@ -111,13 +111,25 @@ class File:
 def read(path: Path, text: bytes) -> File:
     """Raises `Unreadable`."""
     found = document(path, text)
-    definition = definition_file.parse(text)
-    if not definition.is_read:
-        raise Unreadable(f"{path}:1:1: {definition.unread}")
+    try:
+        definition = _definition(found)
+    except (TypeError, AttributeError) as error:
+        raise Unreadable(f"{path}:{found.line_of('pipelines')}:1: pipelines that Bitbucket would not take") from error
     steps = tuple(_steps(found, definition))
     ours = _references(found["pipelines"])
     uses = tuple(use for step in steps for use in _uses(step, definition, ours))
     return File(path, text.decode("utf-8", "replace"), found, definition, steps, uses)
+
+
+def _definition(found: Map) -> Definition:
+    """As `definition_file.parse` makes it of the bytes, without parsing them twice; a test compares the two."""
+    triggers = found.get("triggers")
+    events = triggers if isinstance(triggers, dict) else {}
+    return Definition(
+        tuple(definition_file._pipelines(found["pipelines"])),
+        tuple(name for entries in events.values() for name in definition_file._triggered(entries)),
+        tuple(definition_file._triggered(events.get("pipeline-completed"))),
+    )
 
 
 def bodies(node: Any, *, manual: bool = False) -> Iterator[tuple[Map, str, bool]]:

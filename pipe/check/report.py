@@ -17,7 +17,8 @@ from pipe.lib.text import one_line
 
 HEAD = ("step", "on failure", "on success", "dedup key")
 MAX_STEP_WIDTH = 60  # characters
-MAX_LINE = 400
+MAX_LINE = 400  # characters
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 KEYS = "Dedup keys stand behind `bitbucket:workspace/repository:`."
 LINE = "$LINE is the tag up to where its version begins."
 BOLD, YELLOW, GREEN, FAINT, PLAIN = "\x1b[1m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
@@ -40,7 +41,10 @@ class Report:
             "rules": [_described(rule.code, rule.why) for rule in RULES],
         }
         results = [_result(str(self.file.path), finding) for finding in self.findings]
-        return json.dumps({"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=2)
+        return json.dumps(
+            {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]},
+            indent=2,
+        )
 
     def as_text(self, *, colours: bool = False) -> str:
         text = "\n".join((*self._lines_of_table(), *self._lines_of_findings(), ""))

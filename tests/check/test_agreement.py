@@ -280,8 +280,9 @@ def compare(
 @settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "200")))
 @given(files())
 def test_the_table_promises_what_a_run_decides(text):
-    table = report(Path("bitbucket-pipelines.yml"), text.encode()).rows
-    definition, absent = parse(text.encode()), Definition(absent=True)
+    made = report(Path("bitbucket-pipelines.yml"), text.encode())
+    table, definition, absent = made.rows, parse(text.encode()), Definition(absent=True)
+    assert made.file.definition == definition
     together: dict[object, list[Row]] = {}
     for row in table:
         together.setdefault((id(row.use), row.pipeline), []).append(row)

@@ -12,17 +12,23 @@ from pathlib import Path
 import pytest
 
 from pipe.check import report
+from pipe.definition_file import parse
 
 FOLDER = Path(__file__).parent / "files"
 FILES = sorted(FOLDER.glob("*.yml"))
-MAX_SECONDS = 1.0  # of one processor: the machine may be busy
+MAX_SECONDS = 1.0  # of one processor
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_report_is_the_one_that_was_reviewed(file):
-    started = time.process_time()
-    found = report(Path("bitbucket-pipelines.yml"), file.read_bytes()).as_text()
-    seconds = time.process_time() - started
+    seconds = MAX_SECONDS
+    for _ in range(3):  # the machine may be busy
+        started = time.process_time()
+        made = report(Path("bitbucket-pipelines.yml"), file.read_bytes())
+        found = made.as_text()
+        if (seconds := time.process_time() - started) < MAX_SECONDS:
+            break
+    assert made.file.definition == parse(file.read_bytes())
     expected = file.with_suffix(".txt")
     if os.environ.get("CHECK_FILES") == "write":
         expected.write_text(found)

@@ -180,6 +180,27 @@ def test_a_condition_may_hold_where_nothing_says_that_it_does_not(condition, kno
     assert may_hold(condition, known) is expected
 
 
+TAGS = """
+pipelines:
+  tags:
+    'v*': [step: {name: A, script: [make a], after-script: [PAGE]}]
+    '%s': [step: {name: B, script: [make b], after-script: [PAGE]}]
+""".replace("PAGE", PAGE)
+
+
+@pytest.mark.parametrize(("pattern", "expected"), [("v*.*.*", ["name-shared"]), ("web-v*", [])])
+def test_tags_of_two_lines_share_no_name(pattern, expected):
+    assert codes(TAGS % pattern) == expected
+
+
+def test_a_told_pager_pages_for_every_branch_too():
+    recipe = (Path(__file__).parent / "examples/told-loop/fixed.yml").read_text()
+    assert codes(recipe.replace("  branches:\n    main:\n      - step", "  default:\n      - step")) == [
+        "default-pages-every-branch",
+        "told-of-failures-only",
+    ]
+
+
 def test_two_pagers_can_start_each_other():
     text = """
 triggers:

@@ -13,6 +13,7 @@ from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, items_of, text_of
 from pipe.check.table import Row
 from pipe.placement import same_environment
+from pipe.subject import line_of
 from pipe.wording import ZERO_IGNORED
 
 EVERYTHING = ("*", "**")
@@ -31,7 +32,7 @@ ALERT_NAME: unit tests # another one in each step; what they share stays in the 
 def default_pages_every_branch(checked: Checked) -> Iterator[Found]:
     found: dict[str, list[Row]] = {}
     for row in checked.rows:
-        pipeline = row.use.at.pipeline
+        pipeline = row.places[0].pipeline
         everywhere = pipeline.section == "default" or (pipeline.section, pipeline.pattern) in EVERY_BRANCH
         on_any = any(place.ref.label in (ELSEWHERE, *EVERYTHING) for place in row.places)
         if everywhere and on_any and row.promise.on_failure == "pages":
@@ -199,7 +200,9 @@ def _meet(one: Place, other: Place) -> bool:
         return all(request) and one.ref == other.ref
     if one.environment or other.environment:
         return same_environment(one.environment, other.environment)
-    return all(tag) or (not any(tag) and one.ref == other.ref)
+    if any(tag):
+        return all(tag) and line_of(one.ref.name) == line_of(other.ref.name)
+    return one.ref == other.ref
 
 
 def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:

@@ -60,7 +60,8 @@ def manual_gate(checked: Checked) -> Iterator[Found]:
         if use.is_by_exit_code and use.at.behind_gate and not use.at.step.final and not use.has_own_action:
             yield Found(use.line, f"{use.at.name} ({use.at.pipeline.label}) waits at a manual gate or behind one.")
     for row in checked.rows:
-        if row.promise.on_success.startswith("resolves") and not row.use.is_by_exit_code:
+        speaks_for_all = not (row.use.is_by_exit_code or row.use.has_own_action)
+        if speaks_for_all and row.promise.on_success.startswith("resolves"):
             steps = checked.file.steps_of(row.places[0].pipeline)
             if waiting := [step.name for step in steps if step.behind_gate and not step.step.final]:
                 what = f"{row.use.at.name} pages for {waiting[0]} ({row.pipeline}), which waits at a manual gate."
