@@ -8,13 +8,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from sandbox import Sandbox
+from tests.bitbucket_api import BitbucketApi
 
 # No deadline: a busy machine is no counterexample. In CI the same examples every time, elsewhere new ones.
 settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -22,6 +25,8 @@ settings.load_profile("here")
 
 ROOT = Path(__file__).parent.parent
 KEY = "c0ffee11c0ffee22c0ffee33c0ffee44"
+TOKEN = "ATCTT3xFfGN0-a-token-of-the-repository"
+API_TOKEN = {"ATLASSIAN_ACCOUNT_EMAIL": "ada@example.org", "ATLASSIAN_API_TOKEN": "ATATT3-an-api-token"}
 
 # What every step has (Bitbucket's documentation, "Variables and secrets"); tests add to it and take away.
 STEP = {
@@ -48,6 +53,8 @@ pipelines:
             - pipe: acme/pagerduty-events:1.0.0
               variables: {INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE}
 """
+# Control characters but tab and newline, and the marks that change the reading order.
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -60,28 +67,41 @@ class Run:
 
     @property
     def log(self) -> str:
-        return re.sub(r"\x1b\[\d*m", "", self.stderr + self.stdout)
+        """The log without its colours."""
+        return re.sub(r"\x1b\[\d*m", "", self.stderr)
+
+    @property
+    def yellow(self) -> str:
+        """The warnings, a line each."""
+        return "\n".join(re.findall(r"\x1b\[33mWARNING: (.*)\x1b\[0m", self.stderr))
+
+    @property
+    def red(self) -> list[str]:
+        """The failures."""
+        return re.findall(r"\x1b\[31m(.*)\x1b\[0m", self.stderr)
+
+    @property
+    def printed(self) -> list[dict[str, Any]]:
+        """The events that the log shows whole."""
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
 
 class Pipe:
-    """Starts the pipe in a clone. No run may ever print the key: every one is checked."""
+    """Starts the pipe in a clone. Whatever a run does, it shows no secret, nothing unseen and no traceback, and keeps
+    stdout for DRY_RUN: every run is checked."""
 
-    def __init__(self, clone: Path, url: str) -> None:
-        self.clone, self.url = clone, url
+    def __init__(self, clone: Path, sandbox: Sandbox) -> None:
+        self.clone, self.sandbox, self.url = clone, sandbox, sandbox.url
 
     def __call__(
         self, environ: dict[str, str], definition: str | None = ONE_STEP, timeout: float = 60, **more: str
     ) -> Run:
+        return self.finish(self.start(environ, definition, **more), timeout)
+
+    def start(self, environ: dict[str, str], definition: str | None = None, **more: str) -> subprocess.Popen[str]:
+        """`definition` is what bitbucket-pipelines.yml holds; with None it stays as it is."""
         if definition is not None:
             (self.clone / "bitbucket-pipelines.yml").write_text(definition)
-        process = self.start(environ, **more)
-        stdout, stderr = process.communicate(timeout=timeout)
-        run = Run(process.returncode, stdout, stderr)
-        assert KEY not in run.stdout + run.stderr
-        assert "Traceback" not in run.stdout + run.stderr
-        return run
-
-    def start(self, environ: dict[str, str], **more: str) -> subprocess.Popen[str]:
         environ = {"INTEGRATION_KEY": KEY, "EVENTS_URL": self.url, "TIMEOUT": "20", **environ, **more}
         return subprocess.Popen(
             [sys.executable, "-m", "pipe"],
@@ -99,6 +119,32 @@ class Pipe:
             errors="surrogateescape",
         )
 
+    def finish(self, process: subprocess.Popen[str], timeout: float = 60) -> Run:
+        stdout, stderr = process.communicate(timeout=timeout)
+        run = Run(process.returncode, stdout, stderr)
+        assert "Traceback" not in stdout + stderr, stderr
+        assert all(json.loads(line) for line in stdout.splitlines()), stdout
+        sent = [json.loads(call.body) for call in self.sandbox.requests]
+        for secret in (KEY, TOKEN, API_TOKEN["ATLASSIAN_API_TOKEN"]):
+            assert secret not in stdout + stderr
+            assert secret not in str([{**event, "routing_key": ""} for event in sent])
+        assert not UNSEEN.search(run.log), run.log
+        assert not [text for text in strings(sent) if UNSEEN.search(text)]
+        return run
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, the names in objects included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)
+
 
 class Received:
     """What the sandbox received, as events."""
@@ -115,14 +161,38 @@ class Received:
         return [event.get("event_action", "change") for event in self.events]
 
     @property
+    def sent(self) -> list[str]:
+        """Action and key of each, without the repository: `trigger branch/main:step`."""
+        return [f"{action} {short(event)}".strip() for action, event in zip(self.actions, self.events, strict=True)]
+
+    @property
+    def open(self) -> list[str]:
+        """The keys of the alerts that are open."""
+        return [short(alert) for alert in self.sandbox.alerts()]
+
+    @property
     def only(self) -> dict:
         assert len(self.events) == 1, self.actions
         assert self.sandbox.requests[0].status == 202, self.sandbox.requests[0]
         return self.events[0]
 
     @property
+    def page(self) -> dict:
+        """The only trigger; a pipeline's result comes with a second event, which closes `…:result unknown`."""
+        (found,) = [event for event in self.events if event.get("event_action") == "trigger"]
+        return found
+
+    @property
     def details(self) -> dict:
-        return self.only["payload"]["custom_details"]
+        return (
+            self.page["payload"]["custom_details"]
+            if "trigger" in self.actions
+            else self.only["payload"]["custom_details"]
+        )
+
+
+def short(event: dict) -> str:
+    return event.get("dedup_key", "").removeprefix("bitbucket:acme/shop:")
 
 
 @pytest.fixture
@@ -140,7 +210,20 @@ def received(sandbox) -> Received:
 def pipe(tmp_path, sandbox) -> Pipe:
     clone = tmp_path / "clone"
     clone.mkdir()
-    return Pipe(clone, sandbox.url)
+    return Pipe(clone, sandbox)
+
+
+@pytest.fixture
+def api():
+    """Bitbucket's API, which knows TOKEN and API_TOKEN."""
+    with bitbucket_api() as running:
+        yield running
+
+
+def bitbucket_api() -> BitbucketApi:
+    return BitbucketApi(
+        token=TOKEN, email=API_TOKEN["ATLASSIAN_ACCOUNT_EMAIL"], api_token=API_TOKEN["ATLASSIAN_API_TOKEN"]
+    )
 
 
 @pytest.fixture(scope="session")
