@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -43,7 +44,8 @@ class _Rows:
         for pipeline in file.definition.pipelines:
             patterns.setdefault(pipeline.section, []).append(pipeline.pattern)
         into = [pattern for use in file.uses for pattern in literal(use, "BRANCHES")]
-        self.branches = branches([*patterns.get("branches", ()), *into])
+        words = [word for use in file.uses for word in _words(use.item.dedup_key)]
+        self.branches = branches([*patterns.get("branches", ()), *into, *words])
         self.tags = branches([*patterns.get("tags", ()), *(p for use in file.uses for p in literal(use, "TAGS"))])
         self.sources = branches([*patterns.get("pull-requests", ()), *patterns.get("branches", ()), *into])
         self.into = branches(into)
@@ -142,6 +144,11 @@ def literal(use: Use, name: str) -> list[str]:
     value = use.variables.get(name)
     texts = value if isinstance(value, Seq) else [value]
     return [word for text in texts for word in text_of(text).split() if "$" not in word]
+
+
+def _words(dedup_key: str) -> list[str]:
+    """Those that could be a branch: whether its name stands in a DEDUP_KEY decides."""
+    return re.findall(r"\w+", re.sub(r"\$\{?\w+\}?", " ", dedup_key))
 
 
 def filtered(made: Promise) -> bool:
