@@ -41,6 +41,16 @@ def _write(clone: Path, path: str, content: str | bytes | Iterable[str]) -> None
             out.writelines([content] if isinstance(content, str) else content)
 
 
+def _files(paths: Iterable[Path], content: bytes = b"") -> None:
+    """Very many files, soon made: ten thousand at a time are links to one."""
+    for number, path in enumerate(paths):
+        if number % 10_000 == 0:
+            first = path
+            first.write_bytes(content)
+        else:
+            os.link(first, path)
+
+
 # bitbucket-pipelines.yml
 
 
@@ -116,10 +126,19 @@ def delta_of_500_mb(clone: Path) -> None:
     _pack(clone, [_entry(1, 65536, base), _entry(6, len(delta), b"<base>" + zlib.compress(delta, 9))])
 
 
+def _deflated(head: bytes, piece: bytes, times: int) -> bytes:
+    """`head` and so many times `piece`, as zlib writes them; compressed is the piece only once."""
+    raw = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    begin = raw.compress(head) + raw.flush(zlib.Z_FULL_FLUSH)
+    again = raw.compress(piece) + raw.flush(zlib.Z_FULL_FLUSH)
+    checksum = zlib.adler32(head)
+    for _ in range(times):
+        checksum = zlib.adler32(piece, checksum)
+    return b"\x78\xda" + begin + again * times + raw.flush() + struct.pack(">L", checksum)
+
+
 def commit_of_500_mb(clone: Path) -> None:
-    inflated = zlib.compressobj(9)
-    content = b"".join(inflated.compress(b"x" * 1_000_000) for _ in range(500)) + inflated.flush()
-    _pack(clone, [_entry(1, 500_000_000, content)])
+    _pack(clone, [_entry(1, 500_000_000, _deflated(b"", b"x" * 1_000_000, 500))])
 
 
 def chain_of_200_000_deltas(clone: Path) -> None:
@@ -137,20 +156,17 @@ def truncated_pack(clone: Path) -> None:
 
 
 def loose_of_500_mb(clone: Path) -> None:
-    inflated = zlib.compressobj(9)
-    content = inflated.compress(b"commit 500000000\0")
-    content += b"".join(inflated.compress(b"x" * 1_000_000) for _ in range(500)) + inflated.flush()
+    content = _deflated(b"commit 500000000\0", b"x" * 1_000_000, 500)
     _write(clone, f".git/objects/{COMMIT[:2]}/{COMMIT[2:]}", content)
 
 
 def indexes_100_000(clone: Path) -> None:
-    """100 000 `*.idx` files, and a pack for each thousandth of them. (Links to one, so that it is soon made.)"""
+    """100 000 `*.idx` files, and a pack for each thousandth of them."""
     _pack(clone, [_entry(1, 1, zlib.compress(b"x"))])
     store = clone / ".git/objects/pack"
-    for number in range(100_000):
-        (store / f"pack-x{number}.idx").symlink_to("pack-1.idx")
-        if number % 1000 == 0:
-            (store / f"pack-x{number}.pack").symlink_to("pack-1.pack")
+    index, pack = (store / "pack-1.idx").read_bytes(), (store / "pack-1.pack").read_bytes()
+    _files((store / f"pack-x{number}.idx" for number in range(100_000)), index)
+    _files((store / f"pack-x{number}.pack" for number in range(0, 100_000, 1000)), pack)
 
 
 def borrowing_in_a_circle(clone: Path) -> None:
@@ -259,17 +275,15 @@ def report_of_1_gb_of_nothing(clone: Path) -> None:
 def reports_100_000(clone: Path) -> None:
     """100 000 reports in one folder; a sound one is the first of them."""
     _write(clone, "test-results/a.xml", f"<testsuite>{FAILING}</testsuite>")
-    for number in range(100_000):
-        (clone / f"test-results/b{number}.xml").touch()
+    _files(clone / f"test-results/b{number}.xml" for number in range(100_000))
 
 
 def folders_32_000(clone: Path) -> None:
     """A clone of 32 000 files in 1 600 folders, with one report."""
-    for number in range(1600):
-        folder = clone / f"src/a{number % 8}/b{number % 40}/c{number}"
+    folders = [clone / f"src/a{number % 8}/b{number % 40}/c{number}" for number in range(1600)]
+    for folder in folders:
         folder.mkdir(parents=True)
-        for file in range(20):
-            (folder / f"File{file}.java").touch()
+    _files(folder / f"File{file}.java" for folder in folders for file in range(20))
     _write(clone, REPORT, f"<testsuite>{FAILING}</testsuite>")
 
 

@@ -2,113 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import re
 import subprocess
+import tarfile
 import time
-from pathlib import Path
+from pathlib import PurePath
 
 import pytest
 
 from pipe.settings import VARIABLES
 from sandbox import Sandbox
 from tests.bitbucket_api import BitbucketApi, step
-from tests.conftest import KEY, MAIN, ONE_STEP, ROOT, Received, Run
+from tests.conftest import KEY, MAIN, ROOT
+from tests.container.running import CLONE, HARDENED, HOST, IMAGE, Container
 
 docker = pytest.importorskip("docker")
 pytestmark = pytest.mark.container
-
-IMAGE = "pagerduty-events:test"
-CLONE = "/opt/atlassian/pipelines/agent/build"  # where Bitbucket mounts it, which is also the working directory
-HARDENED = {
-    "read_only": True,
-    "cap_drop": ["ALL"],
-    "security_opt": ["no-new-privileges"],
-    "mem_limit": "64m",
-    "memswap_limit": "64m",
-    "network_mode": "bridge",
-    "extra_hosts": {"host.docker.internal": "host-gateway"},
-}
-
-
-@pytest.fixture(scope="session")
-def client():
-    try:
-        engine = docker.from_env(timeout=300)
-        engine.ping()
-    except docker.errors.DockerException as error:
-        if os.environ.get("REQUIRE_CONTAINER_TESTS"):
-            pytest.fail(f"REQUIRE_CONTAINER_TESTS is set, but no Docker engine answers: {error}")
-        pytest.skip("no Docker engine answers on this machine")
-    return engine
-
-
-@pytest.fixture(scope="session")
-def image(client):
-    try:
-        client.images.build(path=str(ROOT), tag=IMAGE, rm=True)
-    except docker.errors.BuildError as error:
-        pytest.fail("".join(line.get("stream", "") for line in error.build_log)[-3000:] + str(error))
-    return client.images.get(IMAGE)
-
-
-@pytest.fixture
-def sandbox():
-    with Sandbox(host="0.0.0.0") as running:
-        yield running
-
-
-@pytest.fixture
-def received(sandbox) -> Received:
-    return Received(sandbox)
-
-
-class Container:
-    """Runs the image in a clone that belongs to root, with nothing but the given variables."""
-
-    def __init__(self, client, clone: Path, port: int) -> None:
-        self.client, self.clone, self.port = client, clone, port
-
-    def start(self, environ: dict[str, str], **options):
-        return self.client.containers.run(
-            IMAGE,
-            environment={
-                "INTEGRATION_KEY": KEY,
-                "EVENTS_URL": f"http://host.docker.internal:{self.port}",
-                "TIMEOUT": "20",
-            }
-            | environ,
-            volumes={str(self.clone): {"bind": CLONE, "mode": "rw"}},
-            working_dir=CLONE,
-            detach=True,
-            **{**HARDENED, **options},
-        )
-
-    def __call__(self, environ: dict[str, str], **options) -> Run:
-        container = self.start({"BITBUCKET_CLONE_DIR": CLONE} | environ, **options)
-        try:
-            status = container.wait(timeout=120)["StatusCode"]
-            out, err = (container.logs(stdout=o, stderr=not o).decode() for o in (True, False))
-        finally:
-            container.remove(force=True)
-        assert KEY not in out + err
-        assert "Traceback" not in out + err
-        return Run(status, out, err)
-
-    def python(self, code: str, **options) -> str:
-        """What a Python program says in the image in place of the pipe."""
-        run = self({}, entrypoint=["/usr/bin/python3.13", "-P", "-c", code], **options)
-        assert run.status == 0, run.log
-        return run.stdout.strip()
-
-
-@pytest.fixture
-def container(client, image, tmp_path, sandbox) -> Container:
-    clone = tmp_path / "clone"
-    clone.mkdir(mode=0o755)
-    (clone / "bitbucket-pipelines.yml").write_text(ONE_STEP)
-    return Container(client, clone, sandbox.port)
-
 
 # Exactly what Bitbucket passes: the mapped variables, arrays as a count and items, unset ones as empty strings.
 BITBUCKET = {
@@ -151,7 +62,7 @@ def test_a_wrong_key_ends_in_advice(container, sandbox):
 
 
 def test_an_unreachable_server_ends_in_the_whole_event(container):
-    run = container({**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": "http://host.docker.internal:9", "TIMEOUT": "2"})
+    run = container({**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": f"http://{HOST}:9", "TIMEOUT": "2"})
     assert run.status == 1
     assert json.loads(run.stderr.splitlines()[-1])["event_action"] == "trigger"
     assert (
@@ -159,7 +70,7 @@ def test_an_unreachable_server_ends_in_the_whole_event(container):
             {
                 **BITBUCKET,
                 "EXIT_CODE": "1",
-                "EVENTS_URL": "http://host.docker.internal:9",
+                "EVENTS_URL": f"http://{HOST}:9",
                 "TIMEOUT": "1",
                 "ON_ERROR": "warn",
             }
@@ -214,6 +125,37 @@ def test_there_is_no_shell_and_no_pip(container, shell):
         container({}, entrypoint=[shell])
 
 
+@pytest.fixture(scope="module")
+def members(client, image):
+    """What the image's file system holds, as `docker export` writes it."""
+    made = client.containers.create(IMAGE)
+    try:
+        exported = io.BytesIO(b"".join(made.export()))
+    finally:
+        made.remove(force=True)
+    with tarfile.open(fileobj=exported) as files:
+        return files.getmembers()
+
+
+def test_it_holds_nothing_that_its_user_can_write(members):
+    """But four empty folders of its base's; with `--read-only` not even those."""
+    writable = {
+        member.name
+        for member in members
+        if not member.issym() and (member.mode & 0o002 or member.uid == 65532 or member.gid == 65532)
+    }
+    assert writable == {"home/nonroot", "tmp", "var/lock", "var/tmp"}
+    assert [one.name for one in members if one.name.startswith(tuple(f"{name}/" for name in writable))] == []
+    assert [one.name for one in members if one.mode & 0o6000] == []  # none that runs as somebody else
+
+
+def test_no_shell_and_no_installer_lies_anywhere_in_it(members):
+    names = set(
+        ["sh", "ash", "bash", "dash", "busybox", "pip", "pip3", "apt", "apt-get", "dpkg", "gcc", "git", "curl", "wget"]
+    )
+    assert [one.name for one in members if PurePath(one.name).name in names and not one.isdir()] == []
+
+
 def test_there_are_no_build_tools_and_no_modules_that_the_pipe_does_without(container):
     probe = "import importlib.util as u; print([n for n in ('pip', 'setuptools', 'docker', 'git', 'pytest', 'flask', 'sandbox') if u.find_spec(n)])"
     assert container.python(probe) == "[]"
@@ -258,7 +200,7 @@ def test_a_certificate_of_one_s_own_can_be_mapped(client, image, tmp_path, tls):
     (clone / "ca.pem").write_bytes(tls[0].read_bytes())
     with Sandbox(host="0.0.0.0", tls=tls) as secure:
         container = Container(client, clone, secure.port)
-        environ = {**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": f"https://host.docker.internal:{secure.port}"}
+        environ = {**BITBUCKET, "EXIT_CODE": "1", "EVENTS_URL": f"https://{HOST}:{secure.port}"}
         assert container({**environ, "TIMEOUT": "2"}).status == 1
         assert "certificate does not verify" in container({**environ, "TIMEOUT": "2"}).log
         assert container({**environ, "REQUESTS_CA_BUNDLE": f"{CLONE}/ca.pem"}).status == 0
@@ -287,6 +229,40 @@ def test_a_report_of_20_mb_and_a_packed_commit_are_read_within_64_mib(container,
     assert received.details["commit_message"] == "Count again"
 
 
+def docker_run(container, environ, *, both: bool) -> tuple[str, str]:
+    """What `docker run` writes; with `both`, as `docker run … 2>&1`."""
+    environ = {**BITBUCKET, "INTEGRATION_KEY": KEY, "EVENTS_URL": f"http://{HOST}:{container.port}", **environ}
+    variables = [word for name, value in environ.items() for word in ("--env", f"{name}={value}")]
+    hardened = ["--read-only", "--cap-drop", "ALL", "--memory", "64m", "--memory-swap", "64m"]
+    command = ["docker", "run", "--rm", *hardened, "--add-host", f"{HOST}:{HARDENED['extra_hosts'][HOST]}",
+               "--volume", f"{container.clone}:{CLONE}", "--workdir", CLONE, *variables, IMAGE]  # fmt: skip
+    error = subprocess.STDOUT if both else subprocess.PIPE
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=error, text=True, check=False)
+    assert run.returncode == 0, run.stdout + (run.stderr or "")
+    return run.stdout, run.stderr or ""
+
+
+def test_the_lines_come_in_the_same_order_each_time(container):
+    """As `docker run … 2>&1` shows them: warnings, what is told to DEBUG, and the attempt."""
+    (container.clone / "test-results").mkdir()
+    (container.clone / "test-results" / "junit.xml").write_text("<testsuite><testcase name='a'><failure/></testcase>")
+    environ = {"EXIT_CODE": "2", "TEST_REPORTS": "nowhere/*.xml test-results/*.xml", "LOG_LINES": "5",
+               "DEBUG": "true", "BITBUCKET_CLONE_DIR": CLONE}  # fmt: skip
+    runs = [docker_run(container, environ, both=True)[0] for _ in range(5)]
+    timeless = [re.sub(r"\d{4}-\d\d-\d\dT[\d:.+]+|\d+\.\d+ s\b", "…", run).splitlines() for run in runs]
+    assert len(timeless[0]) > 4
+    assert all(lines == timeless[0] for lines in timeless)
+
+
+def test_a_dry_run_s_stdout_is_its_event_and_nothing_else(container, sandbox):
+    stdout, stderr = docker_run(
+        container, {"EXIT_CODE": "2", "DRY_RUN": "true", "BITBUCKET_CLONE_DIR": CLONE}, both=False
+    )
+    assert json.loads(stdout)["event_action"] == "trigger"
+    assert "Paging: exit code 2" in stderr
+    assert not sandbox.requests
+
+
 def test_a_final_step_asks_bitbucket(container, received):
     with BitbucketApi(token="a-token-of-the-repository", host="0.0.0.0") as api:
         steps = [
@@ -295,7 +271,7 @@ def test_a_final_step_asks_bitbucket(container, received):
         ]
         api.pipeline(812, steps, uuid=MAIN["BITBUCKET_PIPELINE_UUID"])
         environ = {
-            "BITBUCKET_API_URL": api.url_for("host.docker.internal"),
+            "BITBUCKET_API_URL": api.url_for(HOST),
             "BITBUCKET_ACCESS_TOKEN": "a-token-of-the-repository",
         }
         api.log_redirect = ""
