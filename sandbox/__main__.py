@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from sandbox.server import Sandbox
 
-DEFAULT_PORT = 8025
+DEFAULT_PORT = 8026
+"""Not Mailpit's, which many run beside it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.port,
         unknown_keys=options.unknown_key,
         log=None if options.quiet else _to_stderr,
+        names=options.allow_host,
     )
     try:
         sandbox.start()
@@ -44,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one")
     parser.add_argument("--host", default="127.0.0.1", help="default %(default)s; 0.0.0.0 lets containers in")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name of this machine by which the page may be asked for, beside localhost; may be repeated",
+    )
     parser.add_argument(
         "--unknown-key",
         action="append",

@@ -2,11 +2,15 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import groupby
 from typing import Any
 
 Json = Mapping[str, Any]
+
+WAITING_LIMIT = 20_000
+"""Calls that faults can be asked for in advance."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,32 @@ class Faults:
         self._waiting: deque[Fault] = deque()
         self._closed = threading.Event()
 
+        self.version = 0
+        """Another number whenever others are waiting."""
+
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, faults: Iterable[Fault]) -> None:
+    def waiting(self) -> list[tuple[str, int]]:
+        """What the next calls will meet, and how many of them in a row."""
         with self._lock:
+            return [(text, len(list(same))) for text, same in groupby(map(str, self._waiting))]
+
+    def add(self, faults: Sequence[Fault]) -> None:
+        """Raises ValueError if too many wait already."""
+        with self._lock:
+            if len(self._waiting) + len(faults) > WAITING_LIMIT:
+                raise ValueError(f"more than {WAITING_LIMIT} faults would be waiting")
             self._waiting.extend(faults)
+            self.version += 1
 
     def take(self) -> Fault:
         """The next call's fault, which is none most of the time."""
         with self._lock:
-            return self._waiting.popleft() if self._waiting else NO_FAULT
+            if not self._waiting:
+                return NO_FAULT
+            self.version += 1
+            return self._waiting.popleft()
 
     def hold(self, fault: Fault) -> None:
         """Let the fault's delay pass, unless the sandbox closes."""
@@ -71,6 +90,7 @@ class Faults:
     def forget(self) -> None:
         with self._lock:
             self._waiting.clear()
+            self.version += 1
 
     def close(self) -> None:
         """End every delay, now and later."""

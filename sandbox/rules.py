@@ -21,9 +21,9 @@ SEVERITIES = ("critical", "warning", "error", "info")
 
 Event = Mapping[str, Any]
 
-# A leap second is RFC 3339; whether the day exists is left to Python.
+# A leap second is RFC 3339; whether the day exists is left to Python. PagerDuty's own examples write +0000. [D]
 _TIMESTAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):?[0-5]\d)", re.ASCII
 )
 
 
@@ -136,7 +136,7 @@ def _summary(payload: Event) -> Iterator[str]:
 
 def _optional(payload: Event) -> Iterator[str]:
     timestamp = payload.get("timestamp")
-    if timestamp is not None and not (isinstance(timestamp, str) and _is_rfc3339(timestamp)):
+    if timestamp is not None and not (isinstance(timestamp, str) and _is_timestamp(timestamp)):
         yield _not("payload.timestamp", "an RFC 3339 timestamp")
     if not isinstance(payload.get("custom_details", {}), dict | None):
         yield _not("payload.custom_details", "an object")
@@ -170,7 +170,7 @@ def _attachments(event: Event, name: str, address: str, *texts: str) -> Iterator
         yield from _texts(item, f"{where}.", *texts)
 
 
-def _is_rfc3339(text: str) -> bool:
+def _is_timestamp(text: str) -> bool:
     match = _TIMESTAMP.fullmatch(text)
     try:
         return bool(match and date.fromisoformat(match[1]))

@@ -1,5 +1,6 @@
 """The sandbox as a server that starts, tells what it saw, and stops."""
 
+import io
 import ssl
 import threading
 import time
@@ -11,9 +12,12 @@ from typing import Self
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from sandbox.api import EventsApi
-from sandbox.calls import Call, Journal
+from sandbox.arriving import Arriving
+from sandbox.calls import CALLS_KEPT, Call, Journal
 from sandbox.faults import Faults, parse_faults
-from sandbox.state import Clock, Json
+from sandbox.guard import Guard
+from sandbox.incident import Json
+from sandbox.state import INCIDENTS_KEPT, Clock
 from sandbox.web import create_app
 
 
@@ -22,7 +26,8 @@ class Sandbox:
 
     `host` is an IPv4 address or name (0.0.0.0 lets containers in), port 0 picks a free one, and `tls` is a pair of PEM
     files, certificate and key. Every well-formed routing key is known, but for `unknown_keys`. `clock` gives seconds
-    since 1970; `log` is handed one line per call, from any thread.
+    since 1970; `log` is handed one line per call, from any thread. `names` are those of this machine by which its own
+    addresses may be asked for. Memory is bounded: of calls and incidents the newest are kept.
     """
 
     def __init__(
@@ -34,12 +39,16 @@ class Sandbox:
         unknown_keys: Collection[str] = (),
         clock: Clock = time.time,
         log: Callable[[str], None] | None = None,
+        names: Collection[str] = (),
+        calls_kept: int = CALLS_KEPT,
+        incidents_kept: int = INCIDENTS_KEPT,
     ) -> None:
         self._address = (host, port)
         self._tls = tls
         self._clock = clock
-        self._api = EventsApi(unknown_keys, clock)
-        self._journal = Journal(log)
+        self._api = EventsApi(unknown_keys, clock, incidents_kept)
+        self._journal = Journal(log, calls_kept)
+        self._guard = Guard(frozenset(names))
         self._faults = Faults()
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -53,7 +62,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Listen from now on. Raises OSError if the address cannot be had or a TLS file cannot be used."""
-        app = create_app(self._api, self._journal, self._faults, self._clock)
+        app = create_app(self._api, self._journal, self._faults, self._guard, self._clock)
         with create_server(self._address) as listener:
             # Handed over as a descriptor: left to bind by itself, werkzeug ends the whole process when it cannot.
             server = make_server(*self._address, app, threaded=True, request_handler=_Handler, fd=listener.fileno())
@@ -88,20 +97,25 @@ class Sandbox:
 
     @property
     def requests(self) -> list[Call]:
-        """Every call received, in order, but for those to the sandbox's own addresses."""
+        """The calls received, in order, but for those to the sandbox's own addresses; the oldest may be forgotten."""
         return self._journal.calls()
 
     def incidents(self) -> list[Json]:
-        """What `GET /incidents` answers: all of them, the oldest first."""
-        return self._api.incidents()
+        """What `GET /incidents` answers: all that are kept, the oldest first."""
+        return [incident.to_json() for incident in self._api.incidents()]
 
     def alerts(self) -> list[Json]:
         """What `GET /alerts` answers: the open ones, the oldest first."""
-        return self._api.alerts()
+        return [incident.alert_to_json() for incident in self._api.alerts()]
 
     def changes(self) -> list[Json]:
-        """What `GET /changes` answers: all of them, the oldest first."""
-        return self._api.changes()
+        """What `GET /changes` answers: all that are kept, the oldest first."""
+        return [change.to_json() for _, change in self._api.changes()]
+
+    @property
+    def bytes(self) -> int:
+        """What is kept of calls, incidents and changes, measured: at most 72 MB."""
+        return self._journal.bytes + self._api.bytes
 
     def fail_next(self, *faults: Json) -> None:
         """Give the next calls to the two endpoints these faults, in order, as `POST /faults` does; ValueError."""
@@ -115,6 +129,11 @@ class Sandbox:
 
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(Arriving(self.connection))
 
     def log(self, *_: object) -> None:
         """Nothing: the journal has a better line."""

@@ -1,37 +1,76 @@
-"""The sandbox's addresses: PagerDuty's two endpoints, and its own to look at what came and to ask for faults."""
+"""The sandbox over HTTP: PagerDuty's two endpoints, and what a program asks: what came, which faults to play."""
 
-import secrets
+import json
 import socket
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
-from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, g, redirect, request
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
-from sandbox import page
-from sandbox.api import Answer, Endpoint, EventsApi
-from sandbox.body import parse
-from sandbox.calls import Call, Journal
+from sandbox import pages
+from sandbox.api import Answer, Endpoint, EventsApi, too_long
+from sandbox.body import LIMIT, parse
+from sandbox.calls import Call, Journal, action_of
 from sandbox.faults import NO_FAULT, Fault, Faults, parse_faults
+from sandbox.guard import Guard
+from sandbox.incident import Json, last_four
+from sandbox.rules import DEDUP_KEY_LIMIT, SUMMARY_LIMIT
 from sandbox.state import Clock
 
+HEADERS = {
+    # A second lock behind the templates' escaping: nothing but the sandbox's own files is loaded, nothing inline runs.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+ENDPOINTS = "events"
 
-def create_app(api: EventsApi, journal: Journal, faults: Faults, clock: Clock) -> Flask:  # noqa: C901 (a list of routes)
-    app = Flask("sandbox", root_path=str(Path(__file__).parent), template_folder=".", static_folder=None)
+
+def create_app(api: EventsApi, journal: Journal, faults: Faults, guard: Guard, clock: Clock) -> Flask:
+    app = Flask("sandbox", root_path=str(Path(__file__).parent), template_folder="page", static_folder=None)
     app.url_map.merge_slashes = False  # PagerDuty redirects nobody.
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    # One more than the limit, so that the refusal is the API's own; more is not read.
+    app.config["MAX_CONTENT_LENGTH"] = LIMIT + 1
+    _add_endpoints(app, api, journal, faults, clock)
+    _add_questions(app, api, journal)
+    _add_orders(app, api, journal, faults)
+    app.register_blueprint(pages.create(api, journal, faults))
 
-    @app.post(Endpoint.ALERT.value, defaults={"endpoint": Endpoint.ALERT})
-    @app.post(Endpoint.CHANGE.value, defaults={"endpoint": Endpoint.CHANGE})
+    @app.before_request
+    def keep_others_out() -> Response | None:
+        if request.endpoint in (None, ENDPOINTS):
+            return None
+        sent = request.headers
+        complaint = guard.complaint(request.method, request.host, sent.get("Origin"), sent.get("Sec-Fetch-Site"))
+        return Response(f"{complaint}\n", 403, mimetype="text/plain") if complaint else None
+
+    @app.after_request
+    def lock(response: Response) -> Response:
+        if request.endpoint != ENDPOINTS:
+            response.headers.update(HEADERS)
+        return response
+
+    return app
+
+
+def _add_endpoints(app: Flask, api: EventsApi, journal: Journal, faults: Faults, clock: Clock) -> None:
+    # With a slash at the end too: PagerDuty's old client writes one. [R]
+    @app.post(Endpoint.ALERT.value, defaults={"endpoint": Endpoint.ALERT}, endpoint=ENDPOINTS, strict_slashes=False)
+    @app.post(Endpoint.CHANGE.value, defaults={"endpoint": Endpoint.CHANGE}, endpoint=ENDPOINTS, strict_slashes=False)
     def enqueue(endpoint: Endpoint) -> Response:
-        body = request.get_data()
+        body = _body()
         fault = faults.take()
         if fault.status is not None or fault.drop:
             answer = Answer(fault.status or 0, fault.body)
         else:
-            answer = api.take(endpoint, body)
+            answer = too_long() if body is None else api.take(endpoint, body)
         # Written down before any waiting: what was received can be seen while its sender still hangs.
         journal.add(_call(clock(), answer, fault))
         faults.hold(fault)
@@ -42,39 +81,48 @@ def create_app(api: EventsApi, journal: Journal, faults: Faults, clock: Clock) -
     @app.errorhandler(HTTPException)
     def stray(error: HTTPException) -> Any:
         """A call to no address of ours: answered like any web server's, and written down for its sender to find."""
-        journal.add(_call(clock(), Answer(error.code or 500, "", error.name), NO_FAULT))
+        if request.endpoint in (None, ENDPOINTS):
+            journal.add(_call(clock(), Answer(error.code or 500, "", error.name), NO_FAULT))
         return error
 
-    @app.get("/")
-    def look() -> Response:
-        nonce = secrets.token_urlsafe(16)
-        html = page.render(api, journal, faults, request.host_url, nonce)
-        # A lone surrogate is JSON, but no UTF-8.
-        return Response(html.encode("utf-8", "replace"), headers=page.headers(nonce), mimetype="text/html")
 
+def _add_questions(app: Flask, api: EventsApi, journal: Journal) -> None:
     @app.get("/incidents")
     def incidents() -> Response:
-        return jsonify(api.incidents())
+        return _listed(incident.to_json() for incident in api.incidents())
 
     @app.get("/alerts")
     def alerts() -> Response:
-        return jsonify(api.alerts())
+        return _listed(incident.alert_to_json() for incident in api.alerts())
 
     @app.get("/changes")
     def changes() -> Response:
-        return jsonify(api.changes())
+        return _listed(change.to_json() for _, change in api.changes())
 
     @app.get("/requests")
     def requests() -> Response:
-        return jsonify([call.to_json() for call in journal.calls()])
+        return _listed(call.to_json() for call in journal.calls())
 
+
+def _add_orders(app: Flask, api: EventsApi, journal: Journal, faults: Faults) -> None:
     @app.post("/faults")
-    def ask_for_faults() -> tuple[Response, int]:
+    def ask_for_faults() -> Any:
+        by_form = request.mimetype == "application/x-www-form-urlencoded"
         try:
-            faults.add(parse_faults(parse(request.get_data())))
+            wanted = request.form.get("faults", "").encode() if by_form else request.get_data()
+            faults.add(parse_faults(parse(wanted)))
         except ValueError as error:
-            return jsonify(error=str(error)), 400
-        return jsonify(waiting=len(faults)), 200
+            return _told({"error": str(error)}, 400)
+        return redirect("/how", 303) if by_form else _told({"waiting": len(faults)}, 200)
+
+    @app.post("/incidents/<int:number>/<any(acknowledge, resolve):action>")
+    def by_hand(number: int, action: str) -> Any:
+        try:
+            effect = api.take_by_hand(number, action)
+        except (LookupError, ValueError) as error:
+            return _told({"error": str(error)}, 404 if isinstance(error, LookupError) else 409)
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        return redirect(f"/incident/{number}", 303) if wants_page else _told({"effect": effect}, 200)
 
     @app.delete("/")
     @app.post("/reset")
@@ -83,37 +131,78 @@ def create_app(api: EventsApi, journal: Journal, faults: Faults, clock: Clock) -
             memory.forget()
         return "", 204
 
-    return app
+
+def _body() -> bytes | None:
+    """What came, read once; None if it is over the limit, and then it is not read to its end.
+
+    Raises BadRequest, whenever it is asked for, if the sender left in the middle of it.
+    """
+    if "body" not in g:
+        g.body = None
+        try:
+            g.body = request.get_data()
+        except RequestEntityTooLarge:
+            pass
+        except BadRequest:
+            g.body = b""
+            raise
+    body: bytes | None = g.body
+    return body
 
 
 def _call(time: float, answer: Answer, fault: Fault) -> Call:
-    body = request.get_data()
+    body = _body() or b""
     try:
         event = parse(body)
     except ValueError:
         event = None
-    sent = event.get("dedup_key") if isinstance(event, dict) else None
+    fields = event if isinstance(event, dict) else {}
+    payload = fields.get("payload")
+    summary = payload.get("summary") if isinstance(payload, dict) else ""
     answered = answer.body.get("dedup_key") if isinstance(answer.body, dict) else None
+    keys = (key for key in (answered, fields.get("dedup_key")) if isinstance(key, str))
+    path = request.full_path.removesuffix("?")
     return Call(
         time=time,
         method=request.method,
-        path=request.full_path.removesuffix("?"),
-        headers=Headers(list(request.headers)),
+        path=path,
+        fields=tuple(request.headers),
         body=body,
-        json=event,
         status=None if fault.drops else answer.status,
-        dedup_key=next((key for key in (answered, sent) if isinstance(key, str)), ""),
+        dedup_key=next(keys, "")[: DEDUP_KEY_LIMIT + 1],
         reason="; ".join(filter(None, (str(fault), answer.reason))),
+        effect=answer.effect,
+        incident=answer.incident,
+        action=action_of(request.method, path, event),
+        key=last_four(fields.get("routing_key")),
+        summary=summary[: SUMMARY_LIMIT + 1] if isinstance(summary, str) else "",
     )
 
 
 def _response(answer: Answer, fault: Fault) -> Response:
     plain = isinstance(answer.body, str)
-    response = Response(answer.body, mimetype="text/plain") if plain else jsonify(answer.body)
+    response = Response(answer.body, mimetype="text/plain") if plain else _told(answer.body, 200)
     response.status_code = answer.status or 500
     for name, value in fault.headers.items():
         response.headers[name] = value
     return response
+
+
+def _told(value: object, status: int) -> Response:
+    return Response(json.dumps(value, separators=(",", ":")) + "\n", status, mimetype="application/json")
+
+
+def _listed(items: Iterable[Json]) -> Response:
+    """A JSON array, made while it is sent: all that is kept is never in memory twice."""
+
+    def chunks() -> Iterator[str]:
+        opening = "["
+        for item in items:
+            yield opening + json.dumps(item)
+            opening = ",\n"
+        yield "[]\n" if opening == "[" else "]\n"
+
+    return Response(chunks(), mimetype="application/json")
 
 
 def _hang_up() -> None:
