@@ -6,13 +6,19 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test histories bench lint format image lock clean
+.PHONY: help demo sandbox pictures test histories bench lint format image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
 
 demo: $(VENV)/ready  ## the main job against the sandbox: builds break and are fixed, incidents open and close
-	$(BIN)/python -m sandbox.demo
+	$(BIN)/python -m sandbox.demo $(if $(LIVE),--live $(LIVE))
+
+sandbox: $(VENV)/ready  ## a local stand-in for PagerDuty to look at, on http://127.0.0.1:8026
+	$(BIN)/python -m sandbox $(OPTIONS)
+
+pictures: $(VENV)/ready  ## the sandbox's page for docs/pictures; needs chromium and chromium-driver
+	$(BIN)/python -m tests.browser.pictures
 
 test: $(VENV)/ready  ## all tests; the container tests too where a Docker engine answers
 	$(BIN)/python -m pytest $(OPTIONS)
