@@ -8,7 +8,7 @@ import pytest
 
 from pipe import subject
 from pipe.build import Build, Told
-from pipe.decision import decide
+from pipe.decision import Decision, decide
 from pipe.filters import kept_out
 from pipe.outcome import Outcome, Result
 from pipe.ownership import Ownership
@@ -42,23 +42,49 @@ def case(
     return Case(outcome, what, owner, **more)
 
 
+GREEN_STEP, GREEN_PIPELINE = "by a green run of this step", "by a green run of this pipeline on main"
+STEP_UNTIL = "until then no failure of a step without ALERT_NAME on main pages again"
+PIPELINE_UNTIL = "until then no failure of this pipeline on main pages again"
+SHARED = "Lint and Unit tests use the same key"
+OPEN_FOR_EVER = f"This alert will not resolve by itself: {SHARED}. Give each an ALERT_NAME."
+NOT_RESOLVING = f"Not resolving: {SHARED}. Give each an ALERT_NAME. An open alert stays open"
+NOT_KNOWN = "Paging a warning: whether it passed cannot be told: so it went."
+
+
+def nothing(line: str = "Sending nothing: so it went.", **more) -> Decision:
+    return Decision(line, **more)
+
+
+def paging(resolves: str, **more) -> Decision:
+    return Decision("Paging: so it went.", "trigger", resolves=resolves, **more)
+
+
+def paging_unknown(resolves: str) -> Decision:
+    return Decision(NOT_KNOWN, "trigger", NOT_KNOWN, result_unknown=True, resolves=resolves, failed=True)
+
+
 @pytest.mark.parametrize(
-    ("result", "of_step", "owner", "action", "closes_unknown"),
+    ("given", "expected"),
     [
-        (F, True, OWNER, "trigger", False), (F, True, OTHERS, "trigger", False), (F, False, OWNER, "trigger", True), (F, False, OTHERS, "trigger", True),
-        (S, True, OWNER, "resolve", False), (S, True, OTHERS, "", False), (S, False, OWNER, "resolve", True), (S, False, OTHERS, "", True),
-        (T, True, OWNER, "", False), (N, False, OWNER, "", False), (X, True, OWNER, "", False), (M, True, OWNER, "", False),
-        (T, False, OWNER, "", False), (U, True, OWNER, "trigger", False), (U, False, OTHERS, "trigger", False),
+        (case(F), paging(GREEN_STEP)),
+        (case(F, owner=OTHERS), paging(f"by hand: {SHARED}; {STEP_UNTIL}", warning=OPEN_FOR_EVER)),
+        (case(F, False), paging(GREEN_PIPELINE, closes_unknown=True)),
+        (case(F, False, OTHERS), paging(f"by hand: {SHARED}; {PIPELINE_UNTIL}", warning=OPEN_FOR_EVER, closes_unknown=True)),
+        (case(S), Decision("Resolving: so it went.", "resolve")),
+        (case(S, owner=OTHERS), Decision("It passed: so it went.", warning=f"{NOT_RESOLVING}; {STEP_UNTIL}.")),
+        (case(S, False), Decision("Resolving: so it went.", "resolve", closes_unknown=True)),
+        (case(S, False, OTHERS), Decision("It passed: so it went.", warning=f"{NOT_RESOLVING}; {PIPELINE_UNTIL}.", closes_unknown=True)),
+        (case(T), nothing()), (case(T, False), nothing()), (case(N, False), nothing()), (case(X, exit_code=0), nothing()),
+        (case(X, exit_code=130), nothing(warning="Sending nothing: so it went.")),
+        (case(M), nothing(warning="Sending nothing: so it went.")),
+        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main")),
+        (case(U, False), paging_unknown("by the next known result of a pipeline on main")),
+        (case(U, False, OTHERS), paging_unknown("by the next known result of a pipeline on main")),
+        (case(U, in_ci=False), nothing("Sending nothing: so it went, and CI is not set.", failed=True)),
     ],
 )  # fmt: skip
-def test_auto_decides_by_result_and_owner(result, of_step, owner, action, closes_unknown):
-    decision = decide(AUTO, case(result, of_step, owner))
-    assert (decision.action, decision.closes_unknown, decision.result_unknown, decision.failed) == (
-        action,
-        closes_unknown,
-        result is U,
-        result is U,
-    )
+def test_auto_decides_by_result_and_owner(given, expected):
+    assert decide(AUTO, given) == expected
 
 
 def test_a_doubtful_success_resolves_nothing_but_the_unknown_and_says_why_in_yellow():
@@ -154,57 +180,82 @@ def test_a_told_success_that_may_be_another_s_resolves_nothing(more, why):
     assert why in decision.warning
 
 
-def test_without_ci_an_unknown_result_is_an_error_only():
-    decision = decide(AUTO, case(U, in_ci=False))
-    assert (decision.action, decision.failed) == ("", True)
+BY_HAND = f"by hand: EVENT_ACTION: trigger never resolves; {STEP_UNTIL}"
+FOR_A_PASSED = "EVENT_ACTION is trigger, and the exit code is 0: this pages for a step that passed."
+
+
+def withheld(action: str) -> Decision:
+    line = f"Sending nothing: EVENT_ACTION is {action}, but so it went."
+    return Decision(line, warning=line)
+
+
+def asked(action: str) -> Decision:
+    return Decision(f"Sending {action}: EVENT_ACTION is {action}.", action)
+
+
+def paging_asked(warning: str = "") -> Decision:
+    return Decision("Paging: EVENT_ACTION is trigger.", "trigger", warning, resolves=BY_HAND)
 
 
 @pytest.mark.parametrize(
-    ("result", "code", "yellow"), [(X, 130, True), (X, 0, False), (M, None, True), (T, None, False), (N, None, False)]
-)
-def test_a_failed_build_for_which_nothing_is_sent_is_a_yellow_line(result, code, yellow):
-    assert bool(decide(AUTO, case(result, exit_code=code)).warning) is yellow
-
-
-@pytest.mark.parametrize(
-    ("action", "result", "code", "sends"),
+    ("action", "result", "code", "expected"),
     [
-        ("trigger", F, 1, "trigger"), ("trigger", S, 0, "trigger"), ("trigger", U, None, "trigger"), ("trigger", X, 130, ""),
-        ("acknowledge", F, 1, "acknowledge"), ("acknowledge", S, 0, "acknowledge"), ("acknowledge", U, None, "acknowledge"),
-        ("resolve", F, 1, ""), ("resolve", S, 0, "resolve"), ("resolve", U, None, "resolve"), ("resolve", T, None, ""),
-        ("resolve", X, 130, ""), ("resolve", M, None, "resolve"),
-        ("change", F, 1, ""), ("change", S, 0, "change"), ("change", U, None, "change"), ("change", X, 130, ""),
+        ("trigger", F, 1, paging_asked()), ("trigger", S, 0, paging_asked(FOR_A_PASSED)), ("trigger", S, None, paging_asked()),
+        ("trigger", U, None, paging_asked()), ("trigger", T, None, paging_asked()), ("trigger", M, None, paging_asked()),
+        ("trigger", X, 130, nothing(warning="Sending nothing: so it went.")), ("trigger", X, 0, nothing()),
+        ("acknowledge", F, 1, asked("acknowledge")), ("acknowledge", S, 0, asked("acknowledge")), ("acknowledge", U, None, asked("acknowledge")),
+        ("resolve", F, 1, withheld("resolve")), ("resolve", S, 0, asked("resolve")), ("resolve", U, None, asked("resolve")),
+        ("resolve", T, None, withheld("resolve")), ("resolve", X, 130, nothing(warning="Sending nothing: so it went.")),
+        ("resolve", M, None, asked("resolve")),
+        ("change", F, 1, withheld("change")), ("change", T, None, withheld("change")), ("change", S, 0, asked("change")),
+        ("change", U, None, asked("change")), ("change", X, 130, nothing(warning="Sending nothing: so it went.")),
     ],
 )  # fmt: skip
-def test_an_explicit_action_is_sent_unless_the_result_is_known_to_be_no_success(action, result, code, sends):
-    assert decide(Settings(event_action=action), case(result, owner=OTHERS, exit_code=code)).action == sends
+def test_an_explicit_action_is_sent_unless_the_result_is_known_to_be_no_success(action, result, code, expected):
+    assert decide(Settings(event_action=action), case(result, exit_code=code)) == expected
+
+
+def test_who_else_uses_the_key_is_no_matter_to_an_explicit_action():
+    assert decide(Settings(event_action="resolve"), case(S, owner=OTHERS, exit_code=0)) == asked("resolve")
 
 
 @pytest.mark.parametrize("bad", [{"bad_exit_code": "EXIT_CODE is abc"}, {"bad_build_status": "BUILD_STATUS is x"}])
-def test_an_explicit_resolve_beside_a_value_that_cannot_be_read_sends_nothing(bad):
-    assert decide(Settings(event_action="resolve", **bad), case(U)).action == ""
-    assert decide(Settings(event_action="trigger", **bad), case(U)).action == "trigger"
+def test_beside_a_value_that_cannot_be_read_only_what_claims_no_success_is_sent(bad):
+    sent = {
+        action: decide(Settings(event_action=action, **bad), case(U))
+        for action in ("resolve", "change", "acknowledge", "trigger")
+    }
+    assert sent == {
+        "resolve": withheld("resolve"), "change": withheld("change"), "acknowledge": asked("acknowledge"), "trigger": paging_asked(),
+    }  # fmt: skip
+
+
+NO_KEY = "without BITBUCKET_REPO_FULL_NAME or DEDUP_KEY there is no dedup key"
+NOWHERE = Build(branch="main")
 
 
 @pytest.mark.parametrize("action", ["resolve", "acknowledge"])
 def test_without_a_key_neither_a_resolve_nor_an_acknowledgement_is_sent(action):
-    decision = decide(Settings(event_action=action), case(S, build=Build(branch="main")))
-    assert (decision.action, decision.failed) == ("", True)
-    assert decide(AUTO, case(S, build=Build(branch="main"))).action == ""
-    assert decide(Settings(event_action=action), case(S, build=Build(branch="main"), key="mine")).action == action
+    given = Settings(event_action=action)
+    assert decide(given, case(S, build=NOWHERE)) == nothing(f"Sending nothing: {NO_KEY}.", failed=True)
+    assert decide(given, case(S, build=NOWHERE, key="mine")) == asked(action)
 
 
-def test_an_explicit_trigger_for_a_step_that_passed_warns_and_is_resolved_by_hand():
-    decision = decide(Settings(event_action="trigger"), case(S, exit_code=0))
-    assert "pages for a step that passed" in decision.warning
-    assert decision.resolves.startswith("by hand: ")
-    assert not decide(Settings(event_action="trigger"), case(F, exit_code=1)).warning
+@pytest.mark.parametrize("action", ["trigger", "change"])
+def test_without_a_key_a_page_and_a_change_are_sent(action):
+    assert decide(Settings(event_action=action), case(F if action == "trigger" else S, build=NOWHERE)).action == action
+
+
+def test_without_a_key_a_success_resolves_nothing_and_swallows_nothing():
+    assert decide(AUTO, case(S, build=NOWHERE)) == Decision(
+        "It passed: so it went.", warning=f"Not resolving: {NO_KEY}."
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "follows"),
     [(case(S, environment="production"), True), (case(S, owner=OTHERS, environment="production"), True), (case(F, environment="production"), False),
-     (case(S), False), (case(S, False), False), (case(X, environment="production"), False)],
+     (case(S, doubt="so", environment="production"), True), (case(S), False), (case(S, False), False), (case(X, environment="production"), False)],
 )  # fmt: skip
 def test_a_change_event_follows_a_deployment_step_that_passed(given, follows):
     assert decide(Settings(change_event=True), given).change_too is follows

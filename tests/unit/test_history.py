@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
@@ -40,24 +42,52 @@ def doubt(api: Api, own: PipelineRun, *skipped: str) -> str:
 OWN = build(10)
 
 
+NEWER_FAILED = "the newer build #11 did not pass"
+
+
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        (build(11, "FAILED"), "#11"), (build(11, "ERROR"), "#11"), (build(11, "EXPIRED"), "#11"), (build(11, "STOPPED"), "#11"),
-        (build(11), ""), (build(11, "STOPPED", terminator="Ada"), ""), (build(11, ""), ""), (build(9, "FAILED"), ""),
+        (build(11, "FAILED"), NEWER_FAILED), (build(11, "ERROR"), NEWER_FAILED), (build(11, "EXPIRED"), NEWER_FAILED),
+        (build(11, "SYSTEM_ERROR"), NEWER_FAILED), (build(11, "USER_ERROR"), NEWER_FAILED), (build(11, "STOPPED"), NEWER_FAILED),
+        (build(11), ""), (build(11, "STOPPED", terminator="Ada"), ""), (build(11, ""), ""), (build(9, "FAILED"), ""), (build(11, "ODD"), ""),
         (build(11, "FAILED", ref_name="dev"), ""), (build(11, "FAILED", selector_type="custom", selector_pattern="nightly"), ""),
         (build(11, "FAILED", selector_type="default", selector_pattern=""), ""),
         (build(11, "FAILED", pull_request=7), ""), (build(11, "FAILED", ref_type="tag"), ""),
+        (build(10, "FAILED"), ""), (replace(build(10, "FAILED"), uuid="{another}"), ""),
     ],
 )  # fmt: skip
 def test_a_success_is_in_doubt_where_a_newer_finished_build_of_the_same_key_failed(other, says):
-    found = doubt(Api(other, OWN), OWN)
-    assert bool(found) == bool(says)
-    assert says in found
+    assert doubt(Api(other, OWN), OWN) == says
+
+
+def test_of_several_newer_failures_the_newest_is_named():
+    assert doubt(Api(build(11, "FAILED"), build(13), build(12, "FAILED")), OWN) == "the newer build #12 did not pass"
+
+
+def test_a_build_without_a_number_is_older_than_any_other():
+    nameless = replace(build(11, "FAILED"), number=None)
+    assert doubt(Api(nameless, OWN), OWN) == ""
+    assert doubt(Api(build(1, "FAILED"), nameless), replace(OWN, number=None)) == "the newer build #1 did not pass"
+    assert read(Api(nameless, build(1)), OWN, SHOP).builds == (build(1), nameless)
+
+
+@pytest.mark.parametrize(
+    ("dedup_key", "other", "says"),
+    [
+        ("shop-main", build(11, "FAILED", selector_type="custom", selector_pattern="nightly"), NEWER_FAILED),
+        ("shop-main", build(11, "FAILED", selector_type="default", selector_pattern=""), NEWER_FAILED),
+        ("shop-main", build(11, "FAILED", ref_name="dev"), ""),
+        ("", build(11, "FAILED", selector_type="custom", selector_pattern="nightly"), ""),
+    ],
+)
+def test_with_a_dedup_key_every_pipeline_of_the_place_can_have_it(dedup_key, other, says):
+    api = Api(other)
+    assert read(api, OWN, SHOP, dedup_key).doubt(api, ()) == says
 
 
 def test_a_failure_between_this_build_and_a_newer_one_that_passed_is_a_doubt_too():
-    assert "#11" in doubt(Api(build(12), build(11, "FAILED"), OWN), OWN)
+    assert doubt(Api(build(12), build(11, "FAILED"), OWN), OWN) == NEWER_FAILED
 
 
 @pytest.mark.parametrize(
@@ -86,14 +116,32 @@ def test_builds_of_a_branch_are_asked_for_by_its_name():
     assert api.branches == ["main"]
 
 
-def test_another_pipeline_of_the_same_key_that_failed_last_is_a_doubt():
-    brace = {"selector_pattern": "{main,dev}"}
-    assert "branches: {main,dev} uses the same key" in doubt(
-        Api(OWN, build(9, "FAILED", **brace), build(8, **brace)), OWN
-    )
-    assert not doubt(Api(OWN, build(9, **brace), build(8, "FAILED", **brace)), OWN)
-    assert doubt(Api(OWN, build(9, "STOPPED", terminator="Ada", **brace), build(8, "FAILED", **brace)), OWN)
-    assert not doubt(Api(OWN, build(9), build(8, "FAILED")), OWN)
+def test_builds_of_a_pull_request_are_not_asked_for_by_a_branch():
+    api = Api()
+    doubt(api, build(10, pull_request=42, ref_name="fix", destination="main"))
+    assert api.branches == [""]
+
+
+BRACE = {"selector_pattern": "{main,dev}"}
+OTHER_FAILED = "branches: {main,dev} uses the same key and did not pass when it last ran (#%s)"
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        ([build(9, "FAILED", **BRACE), build(8, **BRACE)], OTHER_FAILED % 9),
+        ([build(9, **BRACE), build(8, "FAILED", **BRACE)], ""),
+        ([build(9, "STOPPED", **BRACE)], OTHER_FAILED % 9),
+        ([build(9, "STOPPED", terminator="Ada", **BRACE), build(8, "FAILED", **BRACE)], OTHER_FAILED % 8),
+        ([build(9, "ODD", **BRACE), build(8, "FAILED", **BRACE)], OTHER_FAILED % 8),
+        ([build(9), build(8, "FAILED")], ""),
+        ([build(9, selector_pattern="ma*"), build(8, "FAILED", **BRACE)], OTHER_FAILED % 8),
+        ([build(9, "FAILED", selector_type="", selector_pattern="")], "another pipeline uses the same key and did not pass when it last ran (#9)"),
+        ([build(9, "FAILED", selector_pattern="")], "branches uses the same key and did not pass when it last ran (#9)"),
+    ],
+)  # fmt: skip
+def test_another_pipeline_of_the_same_key_that_failed_last_is_a_doubt(others, says):
+    assert doubt(Api(OWN, *others), OWN) == says
 
 
 @pytest.mark.parametrize(
@@ -110,6 +158,8 @@ def test_another_pipeline_of_the_same_key_that_failed_last_is_a_doubt():
         ({9: {"web": "SUCCESSFUL", "web*": "FAILED"}}, True),
         ({9: {"web": "SUCCESSFUL", "web*": "NOT_RUN"}, 8: {"web": "FAILED"}}, True),
         ({9: {"web": "SUCCESSFUL", "web*": "SUCCESSFUL"}, 8: {"web": "FAILED"}}, False),
+        ({9: {"web": "SUCCESSFUL", "web*": "PASSED", "web**": "SUCCESS"}, 8: {"web": "FAILED"}}, False),
+        ({9: {"web": "SUCCESSFUL", "docs": "FAILED"}, 8: {"web": "FAILED"}}, False),
         ({11: {"web": "SUCCESSFUL"}, 8: {"web": "FAILED"}}, False),
         ({}, False),
     ],
@@ -121,13 +171,14 @@ def test_a_step_that_did_not_run_is_a_doubt_where_it_failed_when_it_last_ran(bui
         for n, steps in builds.items()
     }
     api = Api(OWN, *(build(n, results[n]) for n in builds), **{f"n{n}": steps for n, steps in builds.items()})
-    found = doubt(api, OWN, "web")
-    assert bool(found) is says
-    assert not says or '"web" did not run, and failed when it last ran' in found
+    failed_in = next((n for n in sorted(builds, reverse=True) if "FAILED" in builds[n].values()), 0)
+    assert doubt(api, OWN, "web") == (f'"web" did not run, and failed when it last ran (#{failed_in})' if says else "")
 
 
 def test_unnamed_steps_count_as_one():
-    assert "an unnamed step did not run" in doubt(Api(OWN, build(9, "FAILED"), n9={"": "FAILED"}), OWN, "")
+    says = "an unnamed step did not run, and failed when it last ran (#9)"
+    assert doubt(Api(OWN, build(9, "FAILED"), n9={"": "FAILED"}), OWN, "") == says
+    assert doubt(Api(OWN, build(9, "FAILED"), n9={"": "SUCCESSFUL", "*": "FAILED"}), OWN, "") == says
 
 
 def test_an_error_beside_a_stopped_step_is_a_failure():
@@ -135,7 +186,8 @@ def test_an_error_beside_a_stopped_step_is_a_failure():
         def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
             return (StepRun(name="web", result="STOPPED", error="time limit"),)
 
-    assert doubt(Stopped(OWN, build(9, "STOPPED", terminator="Ada")), OWN, "web")
+    says = '"web" did not run, and failed when it last ran (#9)'
+    assert doubt(Stopped(OWN, build(9, "STOPPED", terminator="Ada")), OWN, "web") == says
 
 
 def test_builds_that_passed_are_not_looked_into_unless_something_before_them_failed():
@@ -153,7 +205,8 @@ def test_only_the_first_green_run_after_a_failed_one_is_looked_for():
 
 def test_what_more_lists_would_have_to_settle_is_in_doubt():
     api = Api(*(build(n) for n in range(59, 29, -1)), build(29, "FAILED"), n29={"web": "FAILED"})
-    assert "too many builds ago" in doubt(api, build(60), "web")
+    says = '"web" did not run, and its last run is too many builds ago to be looked up'
+    assert doubt(api, build(60), "web") == says
     assert len(api.asked) == MAX_STEP_LISTS
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipe.build import Told
-from pipe.outcome import Result, by_variables, without_any_sign
+from pipe.outcome import MISPLACED, Outcome, Result, by_variables, without_any_sign
 from pipe.placement import placed
 from pipe.settings import Settings
 from tests.unit.files import DEFAULT, MAIN, read, step
@@ -29,37 +29,47 @@ def tell(text: str = AFTER, told: str = "", **variables: str):
     return by_variables(settings, build, placed(read(text), build, settings.alert_name, settings.dedup_key))
 
 
+NO_CODE = 'EXIT_CODE: "abc" is not an integer; it tells nothing'
+NO_STATUS = 'BUILD_STATUS: "fialed" is not one of successful, failed, stopped, error, expired; it tells nothing'
+
+
+def of_step(result: Result, reason: str, exit_code: int | None = None, told: bool = False) -> Outcome:
+    return Outcome(result, reason, of_step=True, exit_code=exit_code, told=told)
+
+
 @pytest.mark.parametrize(
-    ("variables", "result", "of_step"),
+    ("variables", "expected"),
     [
-        ({"exit_code": "2"}, F, True),
-        ({"bitbucket_exit_code": "2"}, F, True),
-        ({"exit_code": "0", "bitbucket_exit_code": "2"}, F, True),
-        ({"exit_code": "abc", "bitbucket_exit_code": "2"}, F, True),
-        ({"exit_code": "2", "build_status": "successful"}, F, True),
-        ({"exit_code": "130", "ignore_exit_codes": "130 143"}, X, True),
-        ({"exit_code": "1", "ignore_exit_codes": "130 143"}, F, True),
-        ({"exit_code": "0"}, S, True),
-        ({"exit_code": "0", "ignore_exit_codes": "0"}, X, True),
-        ({"exit_code": "0", "build_status": "failed"}, F, True),
-        ({"exit_code": "0", "build_status": "error"}, F, True),
-        ({"exit_code": "0", "build_status": "expired"}, F, True),
-        ({"exit_code": "0", "build_status": "stopped"}, S, True),
-        ({"exit_code": "0", "build_status": "successful"}, S, True),
-        ({"exit_code": "0", "build_status": "fialed"}, U, True),
-        ({"exit_code": "abc"}, U, True),
-        ({"exit_code": "abc", "build_status": "successful"}, U, True),
-        ({"exit_code": "abc", "build_status": "failed"}, F, True),
-        ({"build_status": "failed"}, F, False),
-        ({"build_status": "error"}, F, False),
-        ({"build_status": "expired"}, F, False),
-        ({"build_status": "passed"}, S, False),
-        ({"build_status": "stopped"}, T, False),
+        ({"exit_code": "2"}, of_step(F, "exit code 2", 2)),
+        ({"bitbucket_exit_code": "2"}, of_step(F, "exit code 2", 2)),
+        ({"exit_code": "0", "bitbucket_exit_code": "2"}, of_step(F, "exit code 2", 2)),
+        ({"exit_code": "abc", "bitbucket_exit_code": "2"}, of_step(F, "exit code 2", 2)),
+        ({"exit_code": "2", "build_status": "passed"}, of_step(F, "exit code 2, whatever BUILD_STATUS (successful) says", 2)),
+        ({"exit_code": "2", "build_status": "fialed"}, of_step(F, "exit code 2", 2)),
+        ({"exit_code": "130", "ignore_exit_codes": "130 143"}, of_step(X, "exit code 130 is among IGNORE_EXIT_CODES", 130)),
+        ({"exit_code": "1", "ignore_exit_codes": "130 143"}, of_step(F, "exit code 1", 1)),
+        ({"exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        ({"exit_code": "0", "ignore_exit_codes": "0"}, of_step(X, "exit code 0 is among IGNORE_EXIT_CODES", 0)),
+        ({"exit_code": "0", "ignore_exit_codes": "1"}, of_step(S, "exit code 0", 0)),
+        ({"exit_code": "0", "build_status": "failed"}, of_step(F, "BUILD_STATUS is failed")),
+        ({"exit_code": "0", "build_status": "error"}, of_step(F, "BUILD_STATUS is error")),
+        ({"exit_code": "0", "build_status": "expired"}, of_step(F, "BUILD_STATUS is expired")),
+        ({"exit_code": "0", "build_status": "stopped"}, of_step(S, "exit code 0", 0)),
+        ({"exit_code": "0", "build_status": "successful"}, of_step(S, "exit code 0", 0)),
+        ({"exit_code": "0", "build_status": "fialed"}, of_step(U, NO_STATUS)),
+        ({"exit_code": "abc"}, of_step(U, NO_CODE)),
+        ({"exit_code": "abc", "build_status": "successful"}, of_step(U, NO_CODE)),
+        ({"exit_code": "abc", "build_status": "fialed"}, of_step(U, NO_CODE)),
+        ({"exit_code": "abc", "build_status": "failed"}, of_step(F, "BUILD_STATUS is failed")),
+        ({"build_status": "failed"}, Outcome(F, "BUILD_STATUS is failed")),
+        ({"build_status": "error"}, Outcome(F, "BUILD_STATUS is error")),
+        ({"build_status": "expired"}, Outcome(F, "BUILD_STATUS is expired")),
+        ({"build_status": "passed"}, Outcome(S, "BUILD_STATUS is successful")),
+        ({"build_status": "stopped"}, Outcome(T, "BUILD_STATUS is stopped")),
     ],
-)
-def test_the_variables_tell(variables, result, of_step):
-    outcome = tell(**variables)
-    assert (outcome.result, outcome.of_step, outcome.told) == (result, of_step, False)
+)  # fmt: skip
+def test_the_variables_tell(variables, expected):
+    assert tell(**variables) == expected
 
 
 @pytest.mark.parametrize("variables", [{}, {"build_status": "fialed"}, {"exit_code": ""}, {"exit_code": "$CODE"}])
@@ -68,41 +78,55 @@ def test_what_is_absent_or_bad_tells_nothing(variables):
 
 
 def test_without_any_sign_the_reason_is_the_bad_value_or_that_there_is_none():
-    assert without_any_sign(Settings()).reason.startswith("there is no exit code")
+    nothing = "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
+    assert without_any_sign(Settings()) == Outcome(U, nothing)
     bad = Settings.read({"DRY_RUN": "true", "BUILD_STATUS": "fialed"})
-    assert without_any_sign(bad).reason.startswith('BUILD_STATUS: "fialed" is not one of')
+    assert without_any_sign(bad) == Outcome(U, NO_STATUS)
+
+
+def ended(result: Result, word: str) -> Outcome:
+    unknown = ", which the pipe does not know" if result is U else ""
+    return Outcome(result, f"Bitbucket says that the pipeline ended as {word}{unknown}", told=True)
 
 
 @pytest.mark.parametrize(
-    ("told", "variables", "result", "about_told"),
+    ("told", "variables", "expected"),
     [
-        ("FAILED", {}, F, True), ("ERROR", {}, F, True), ("EXPIRED", {}, F, True), ("SYSTEM_ERROR", {}, F, True), ("USER_ERROR", {}, F, True),
-        ("PASSED", {}, S, True), ("SUCCESSFUL", {}, S, True), ("SUCCESS", {}, S, True), ("STOPPED", {}, T, True), ("PAUSED", {}, U, True),
-        ("FAILED", {"exit_code": "0"}, F, True),
-        ("FAILED", {"exit_code": "abc"}, F, True),
-        ("FAILED", {"exit_code": "1"}, F, False),
-        ("FAILED", {"build_status": "successful"}, F, True),
-        ("SUCCESSFUL", {"exit_code": "0"}, S, False),
-        ("SUCCESSFUL", {"exit_code": "1"}, F, False),
-        ("SUCCESSFUL", {"exit_code": "abc"}, U, False),
-        ("STOPPED", {"exit_code": "0"}, S, False),
-        ("SUCCESSFUL", {"build_status": "failed"}, S, True),
+        ("FAILED", {}, ended(F, "FAILED")), ("ERROR", {}, ended(F, "ERROR")), ("EXPIRED", {}, ended(F, "EXPIRED")),
+        ("SYSTEM_ERROR", {}, ended(F, "SYSTEM_ERROR")), ("USER_ERROR", {}, ended(F, "USER_ERROR")),
+        ("PASSED", {}, ended(S, "PASSED")), ("SUCCESSFUL", {}, ended(S, "SUCCESSFUL")), ("SUCCESS", {}, ended(S, "SUCCESS")),
+        ("STOPPED", {}, ended(T, "STOPPED")), ("PAUSED", {}, ended(U, "PAUSED")),
+        ("FAILED", {"exit_code": "0"}, ended(F, "FAILED")),
+        ("FAILED", {"exit_code": "abc"}, ended(F, "FAILED")),
+        ("FAILED", {"exit_code": "1"}, of_step(F, "exit code 1", 1, told=True)),
+        ("FAILED", {"build_status": "successful"}, ended(F, "FAILED")),
+        ("PAUSED", {"build_status": "successful"}, ended(U, "PAUSED")),
+        ("SUCCESSFUL", {"exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        ("SUCCESSFUL", {"exit_code": "1"}, of_step(F, "exit code 1", 1)),
+        ("PAUSED", {"exit_code": "1"}, of_step(F, "exit code 1", 1)),
+        ("SUCCESSFUL", {"exit_code": "abc"}, of_step(U, NO_CODE)),
+        ("STOPPED", {"exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        ("SUCCESSFUL", {"build_status": "failed"}, ended(S, "SUCCESSFUL")),
     ],
 )  # fmt: skip
-def test_a_run_may_be_told_of_another_pipeline(told, variables, result, about_told):
-    outcome = tell(told=told, **variables)
-    assert (outcome.result, outcome.told and not outcome.of_step) == (result, about_told)
+def test_a_run_may_be_told_of_another_pipeline(told, variables, expected):
+    assert tell(told=told, **variables) == expected
 
 
-def test_a_step_that_fails_beside_a_told_failure_is_marked():
-    assert tell(told="FAILED", exit_code="1").told
-    assert not tell(told="SUCCESSFUL", exit_code="1").told
-
-
-@pytest.mark.parametrize(("status", "result"), [("FAILED", F), ("SUCCESSFUL", S), ("STOPPED", T), ("PAUSED", U)])
-def test_a_build_status_that_the_file_takes_from_the_trigger_is_a_told_run(status, result):
-    outcome = tell(TOLD_STATUS, build_status=status)
-    assert (outcome.result, outcome.told) == (result, True)
+@pytest.mark.parametrize(
+    ("text", "status", "expected"),
+    [
+        (TOLD_STATUS, "FAILED", ended(F, "FAILED")),
+        (TOLD_STATUS, "Passed", ended(S, "SUCCESSFUL")),
+        (TOLD_STATUS, "STOPPED", ended(T, "STOPPED")),
+        (TOLD_STATUS, "PAUSED", ended(U, "an unknown word")),
+        (TOLD_STATUS, "", Outcome(M, MISPLACED, of_step=True)),
+        (DEFAULT % step(where="script", build_status="$STATUS"), "FAILED", Outcome(F, "BUILD_STATUS is failed")),
+        (DEFAULT % step(where="script", build_status="$STATUS"), "PAUSED", None),
+    ],
+)
+def test_a_build_status_that_the_file_takes_from_the_trigger_is_a_told_run(text, status, expected):
+    assert tell(text, build_status=status) == expected
 
 
 def test_an_exit_code_of_0_tells_nothing_where_this_can_only_be_a_final_step():
@@ -112,21 +136,33 @@ def test_an_exit_code_of_0_tells_nothing_where_this_can_only_be_a_final_step():
     assert tell("pipelines: {default: {import: 'a:b:c'}}", exit_code="0").result is S
 
 
+@pytest.mark.parametrize("text", [FINAL, FINAL_AFTER])
+def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
+    assert tell(text, exit_code="3") == of_step(F, "exit code 3", 3)
+    assert tell(text, exit_code="3", bitbucket_access_token="t") == of_step(F, "exit code 3", 3)
+
+
 @pytest.mark.parametrize(
-    ("text", "variables", "result"),
+    ("text", "variables", "expected"),
     [
-        (SCRIPT, {}, M),
-        (SCRIPT, {"build_status": "failed"}, F),
+        (SCRIPT, {}, Outcome(M, MISPLACED, of_step=True)),
+        (SCRIPT, {"build_status": "failed"}, Outcome(F, "BUILD_STATUS is failed")),
         (SCRIPT, {"build_status": "fialed"}, None),
-        (SCRIPT, {"exit_code": "1"}, F),
+        (SCRIPT, {"exit_code": "1"}, of_step(F, "exit code 1", 1)),
         (FINAL, {}, None),
         (AFTER, {}, None),
         (TRIGGERED, {}, None),
         (DEFAULT % f"{step(where='script')}, {step('b')}", {}, None),
-        (DEFAULT % f"{step(where='script')}, {step('b', 'other')}", {}, M),
+        (DEFAULT % f"{step(where='script')}, {step('b', 'other')}", {}, Outcome(M, MISPLACED, of_step=True)),
         ("pipelines: {default: {import: 'a:b:c'}}", {}, None),
     ],
 )
-def test_a_pipe_that_stands_only_in_scripts_of_ordinary_steps_runs_only_after_a_success(text, variables, result):
-    outcome = tell(text, **variables)
-    assert (outcome.result if outcome else None) is result
+def test_a_pipe_that_stands_only_in_scripts_of_ordinary_steps_runs_only_after_a_success(text, variables, expected):
+    assert tell(text, **variables) == expected
+
+
+def test_a_pipe_in_the_wrong_place_is_told_where_it_belongs():
+    assert MISPLACED == (
+        "this pipe stands in `script` of an ordinary step, where it runs only after a success; "
+        "move it to the step's `after-script`"
+    )

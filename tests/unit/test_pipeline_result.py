@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.outcome import Outcome, Result
-from pipe.pipeline_result import judge, judge_told, look
+from pipe.pipeline_result import Look, judge, judge_told, look
 from tests.unit.files import DEFAULT, MAIN, read
 from tests.unit.files import step as in_file
 
@@ -31,47 +33,120 @@ def judged(*steps: StepRun, run: PipelineRun = RUNNING, text: str = DEFAULT % in
     return judge(look(run, (*steps, OWN_STEP), OWN.lower().strip("{}"), read(text).possible(MAIN), **more))
 
 
+def failed(reason: str, *names: str, uuid: str = "", error: str = "", **more) -> Outcome:
+    uuid = uuid or (f"{{{names[0]}}}" if names else "")
+    return Outcome(F, reason, failed_steps=names, failed_step_uuid=uuid, error=error, **more)
+
+
+def unknown(reason: str, **more) -> Outcome:
+    return Outcome(U, f"{reason}, which the pipe does not know", **more)
+
+
+def waiting(names: str, **more) -> Outcome:
+    return Outcome(U, f"{names} had not finished when the time to wait was over", unfinished=True, **more)
+
+
+PASSED_STEPS = Outcome(S, "Bitbucket says that every other step that ran passed")
+NOTHING_RAN = "no other step of the pipeline ran"
+PAUSED, HALTED = {"stage": "PAUSED"}, {"stage": "HALTED"}
+
+
+def without(*names: str) -> Outcome:
+    return replace(PASSED_STEPS, skipped=names)
+
+
 @pytest.mark.parametrize(
-    ("steps", "result"),
+    ("steps", "expected"),
     [
-        ([OK], S), ([OK, step("FAILED")], F), ([OK, step("ERROR")], F), ([step("EXPIRED")], F), ([step("SYSTEM_ERROR")], F),
-        ([step("USER_ERROR")], F), ([step("STOPPED")], T), ([step("STOPPED"), step("FAILED", "b")], F),
-        ([step("STOPPED", error="Step exceeded its time limit")], F),
-        ([OK, step("NOT_RUN")], S), ([OK, step("SKIPPED")], S), ([step("NOT_RUN")], N), ([step("NOT_RUN"), step("SKIPPED", "b")], N),
-        ([OK, step("PENDING", stage="PAUSED")], S), ([OK, step("PENDING", stage="HALTED"), step("PENDING", "behind")], S),
-        ([OK, step("PENDING", stage="PAUSED"), step("READY", "behind")], S), ([step("PENDING", stage="PAUSED")], N),
-        ([OK, step("PENDING")], U), ([OK, step("READY")], U), ([OK, step("IN_PROGRESS")], U),
-        ([step("PENDING", "before"), step("PENDING", stage="PAUSED")], U),
-        ([step("PENDING", stage="PAUSED"), step("IN_PROGRESS", "beside"), OK], U),
-        ([OK, step("EXPLODED")], U), ([OK, StepRun(state="COMPLETED")], U), ([OK, StepRun(state="RESTING")], U), ([OK, StepRun()], U),
-        ([step("FAILED"), step("IN_PROGRESS", "b")], F), ([step("FAILED"), step("EXPLODED", "b")], F),
-        ([], U),
+        ([OK], PASSED_STEPS),
+        ([OK, step("PASSED", "b"), step("SUCCESS", "c")], PASSED_STEPS),
+        ([OK, step("FAILED")], failed('Bitbucket says that "unit" failed', "unit")),
+        ([OK, step("ERROR")], failed('Bitbucket says that "unit" failed', "unit")),
+        ([step("SYSTEM_ERROR")], failed('Bitbucket says that "unit" failed', "unit")),
+        ([step("USER_ERROR")], failed('Bitbucket says that "unit" failed', "unit")),
+        ([step("EXPIRED")], failed('Bitbucket says that "unit" expired', "unit")),
+        ([step("EXPIRED"), step("EXPIRED", "b")], failed('Bitbucket says that "unit" and "b" expired', "unit", "b")),
+        ([step("EXPIRED"), step("FAILED", "b")], failed('Bitbucket says that "unit" and "b" failed', "unit", "b")),
+        ([step("FAILED", name="")], failed("Bitbucket says that an unnamed step failed", "an unnamed step", uuid="{}")),
+        ([step("FAILED", n) for n in "abc"], failed('Bitbucket says that "a", "b" and "c" failed', "a", "b", "c")),
+        ([step("FAILED", n) for n in "abcd"], failed('Bitbucket says that "a", "b", "c" and 1 more failed', *"abcd")),
+        ([StepRun(name="a", state=DONE, result="FAILED"), step("FAILED", "b")], failed('Bitbucket says that "a" and "b" failed', "a", "b", uuid="{b}")),
+        ([step("FAILED"), step("IN_PROGRESS", "b")], failed('Bitbucket says that "unit" failed', "unit")),
+        ([step("FAILED"), step("EXPLODED", "b")], failed('Bitbucket says that "unit" failed', "unit")),
+        ([step("STOPPED"), step("FAILED", "b")], failed('Bitbucket says that "b" failed', "b")),
+        ([step("FAILED"), step("NOT_RUN", "behind"), step("SKIPPED", "c")], failed('Bitbucket says that "unit" failed', "unit", skipped=("c",))),
+        ([step("STOPPED")], Outcome(T, 'somebody stopped the pipeline at "unit"')),
+        ([step("STOPPED", error="time limit")], failed("the pipeline was stopped by an error", "unit", error="time limit")),
+        ([step("STOPPED"), step("STOPPED", "b", error="e")], failed("the pipeline was stopped by an error", "b", error="e")),
+        ([OK, step("NOT_RUN")], without("unit")), ([OK, step("SKIPPED")], without("unit")),
+        ([step("NOT_RUN")], Outcome(N, NOTHING_RAN, skipped=("unit",))),
+        ([step("NOT_RUN"), step("SKIPPED", "b")], Outcome(N, NOTHING_RAN, skipped=("unit", "b"))),
+        ([step("PENDING", **PAUSED)], Outcome(N, NOTHING_RAN, skipped=("unit",))),
+        ([OK, step("PENDING", **PAUSED)], without("unit")),
+        ([OK, step("PENDING", **HALTED), step("PENDING", "behind")], without("unit", "behind")),
+        ([OK, step("PENDING", **PAUSED), step("READY", "behind")], without("unit", "behind")),
+        ([OK, step("PENDING", **PAUSED), step("NOT_RUN", "b")], without("b", "unit")),
+        ([OK, step(**PAUSED)], PASSED_STEPS),
+        ([OK, step(**PAUSED), step("PENDING", "b")], waiting('"b"')),
+        ([OK, step("PENDING")], waiting('"unit"')), ([OK, step("READY")], waiting('"unit"')), ([OK, step("IN_PROGRESS")], waiting('"unit"')),
+        ([step("PENDING", "before"), step("PENDING", **PAUSED)], waiting('"before"', skipped=("unit",))),
+        ([step("PENDING", **PAUSED), step("IN_PROGRESS", "b"), OK], waiting('"b"', skipped=("unit",))),
+        ([OK, step("IN_PROGRESS", **PAUSED), step("PENDING", "b")], waiting('"unit"', skipped=("b",))),
+        ([OK, step("EXPLODED")], unknown('"unit" ended as EXPLODED')),
+        ([step("EXPLODED"), step("BURST", "b")], unknown('"unit" and "b" ended as EXPLODED')),
+        ([OK, step("EXPLODED"), step("PENDING", "b")], unknown('"unit" ended as EXPLODED')),
+        ([OK, StepRun(state="COMPLETED")], unknown("an unnamed step ended as COMPLETED")),
+        ([OK, StepRun(state="RESTING", name="a")], unknown('"a" ended as RESTING')),
+        ([OK, StepRun()], unknown("an unnamed step ended as nothing")),
+        ([], Outcome(U, "Bitbucket lists no other step, and a step cannot judge itself")),
     ],
 )  # fmt: skip
-def test_the_other_steps_decide(steps, result):
-    outcome = judged(*steps)
-    assert outcome.result is result, outcome
-    assert outcome.unfinished == (
-        result is U and any(s.state in ("PENDING", "READY", "IN_PROGRESS") and not s.result for s in steps)
-    )
+def test_the_other_steps_decide(steps, expected):
+    assert judged(*steps) == expected
 
 
 @pytest.mark.parametrize(
-    ("run", "steps", "result"),
+    ("run", "steps", "expected"),
     [
-        (PipelineRun(state=DONE, result="SUCCESSFUL"), [step("FAILED")], S),
-        (PipelineRun(state=DONE, result="FAILED"), [OK], F),
-        (PipelineRun(state=DONE, result="FAILED"), [], F),
-        (PipelineRun(state=DONE, result="ERROR"), [OK], F),
-        (PipelineRun(state=DONE, result="STOPPED"), [OK], T),
-        (PipelineRun(state=DONE, result="STOPPED", error="no minutes"), [OK], F),
-        (PipelineRun(state=DONE, result="PAUSED_FOR_EVER"), [OK], U),
-        (PipelineRun(state="PENDING", stage="PAUSED"), [OK, step("PENDING")], S),
-        (PipelineRun(state="IN_PROGRESS", stage="HALTED"), [OK, step("PENDING")], S),
+        ({"result": "SUCCESSFUL"}, [step("FAILED")], Outcome(S, "Bitbucket says that the pipeline passed")),
+        ({"result": "PASSED"}, [], Outcome(S, "Bitbucket says that the pipeline passed")),
+        ({"result": "SUCCESSFUL"}, [OK, step("NOT_RUN")], Outcome(S, "Bitbucket says that the pipeline passed", skipped=("unit",))),
+        ({"result": "FAILED"}, [OK], failed("Bitbucket says that the pipeline ended as FAILED")),
+        ({"result": "FAILED", "error": "bad YAML"}, [], failed("Bitbucket says that the pipeline ended as FAILED", error="bad YAML")),
+        ({"result": "FAILED", "error": "e"}, [step("FAILED")], failed('Bitbucket says that "unit" failed', "unit", error="e")),
+        ({"result": "FAILED", "error": "e"}, [step("FAILED", error="of the step")], failed('Bitbucket says that "unit" failed', "unit", error="of the step")),
+        ({"result": "ERROR"}, [OK, step("NOT_RUN")], failed("Bitbucket says that the pipeline ended as ERROR", skipped=("unit",))),
+        ({"result": "STOPPED"}, [OK], Outcome(T, "somebody stopped the pipeline")),
+        ({"result": "STOPPED", "terminator": "Ada"}, [OK, step("STOPPED")], Outcome(T, 'Ada stopped the pipeline at "unit"')),
+        ({"result": "STOPPED", "error": "no minutes"}, [OK], failed("the pipeline was stopped by an error", error="no minutes")),
+        ({"result": "STOPPED"}, [], Outcome(T, "somebody stopped the pipeline")),
+        ({"result": "ODD"}, [OK], unknown("the pipeline ended as ODD")),
+        ({"result": "ODD"}, [step("NOT_RUN")], Outcome(N, NOTHING_RAN, skipped=("unit",))),
+        ({"stage": "PAUSED"}, [OK, step("PENDING")], without("unit")),
+        ({"stage": "HALTED"}, [OK, step("PENDING")], without("unit")),
+        ({"stage": "RUNNING"}, [OK, step("PENDING")], waiting('"unit"')),
     ],
-)
-def test_a_finished_pipeline_s_own_result_is_not_contradicted(run, steps, result):
-    assert judged(*steps, run=run).result is result
+)  # fmt: skip
+def test_a_finished_pipeline_s_own_result_is_not_contradicted(run, steps, expected):
+    assert judged(*steps, run=PipelineRun(state=DONE if "result" in run else "IN_PROGRESS", **run)) == expected
+
+
+def test_what_started_the_pipeline_is_handed_on():
+    run = replace(RUNNING, selector_type="custom", selector_pattern="nightly")
+    assert judged(OK, run=run) == replace(PASSED_STEPS, selector=("custom", "nightly"))
+
+
+@pytest.mark.parametrize("own", [OWN, OWN.strip("{}"), OWN.upper(), f" {OWN} "])
+@pytest.mark.parametrize("listed", [OWN, OWN.upper(), OWN.strip("{}")])
+def test_a_step_does_not_judge_itself_however_its_uuid_is_written(own, listed):
+    steps = (OK, StepRun(uuid=listed, name="page", state="IN_PROGRESS"))
+    assert look(RUNNING, steps, own, ()) == Look(RUNNING, (OK,))
+
+
+def test_uuids_that_begin_or_end_alike_are_two_steps():
+    steps = (StepRun(uuid="{x1}"), StepRun(uuid="{1}"), StepRun(uuid="{1x}"))
+    assert look(RUNNING, steps, "{1}", ()).steps == (steps[0], steps[2])
+    assert look(RUNNING, steps, "", ()).steps == steps
 
 
 @pytest.mark.parametrize(
@@ -94,27 +169,16 @@ def test_an_unnamed_step_is_never_taken_for_an_ignored_one():
 
 
 def test_an_ordinary_step_cannot_take_the_others_success_for_its_own():
-    assert judged(OK, own_code_missing=True).result is U
-    assert "map `EXIT_CODE: $BITBUCKET_EXIT_CODE`" in judged(OK, own_code_missing=True).reason
+    missing = "all other steps passed, but this step's own exit code is missing: map `EXIT_CODE: $BITBUCKET_EXIT_CODE`"
+    assert judged(OK, own_code_missing=True) == Outcome(U, missing)
     assert judged(step("FAILED"), own_code_missing=True).result is F
 
 
 def test_the_failure_names_the_steps_and_bitbucket_s_error():
-    outcome = judged(
-        OK,
-        step("FAILED", "API tests"),
-        step("FAILED", "lint", error="Container 'Build' exceeded memory limit."),
-        step("NOT_RUN", "deploy"),
-    )
-    assert outcome.failed_steps == ("API tests", "lint")
-    assert outcome.failed_step_uuid == "{API tests}"
-    assert outcome.error == "Container 'Build' exceeded memory limit."
-    assert outcome.reason == 'Bitbucket says that "API tests" and "lint" failed'
-    assert outcome.skipped == ()
-    many = judged(*(step("FAILED", f"s{n}") for n in range(6))).reason
-    assert many == 'Bitbucket says that "s0", "s1", "s2" and 3 more failed'
-    assert judged(step("EXPIRED")).reason == 'Bitbucket says that "unit" expired'
-    assert judged(step("FAILED", name="")).failed_steps == ("an unnamed step",)
+    error = "Container 'Build' exceeded memory limit."
+    steps = (OK, step("FAILED", "API tests"), step("FAILED", "lint", error=error), step("NOT_RUN", "deploy"))
+    expected = failed('Bitbucket says that "API tests" and "lint" failed', "API tests", "lint", error=error)
+    assert judged(*steps) == expected
 
 
 def test_what_did_not_run_is_told_by_name_once():
@@ -142,41 +206,48 @@ BY_ADA, BY_NOBODY = (
 )
 
 
+NIGHTLY = {"selector_type": "custom", "selector_pattern": "nightly"}
+BY_ITS_STEP = failed('Bitbucket says that "unit" failed', "unit", told=True)
+NOBODY = "the pipeline was stopped, and Bitbucket names nobody who stopped it"
+
+
+def as_told(result: Result, **more) -> Outcome:
+    return replace(TOLD[result], **more)
+
+
 @pytest.mark.parametrize(
-    ("told", "run", "steps", "result", "doubt"),
+    ("told", "run", "steps", "expected"),
     [
-        (F, BROKEN, [step("FAILED")], F, False),
-        (F, PASSED, [OK], F, False),
-        (F, RUNNING, [], F, False),
-        (S, PASSED, [OK, step("NOT_RUN")], S, False),
-        (S, BROKEN, [step("FAILED")], F, False),
-        (S, RUNNING, [OK], S, False),
-        (S, RUNNING, [OK, step("IN_PROGRESS")], S, True),
-        (S, BY_ADA, [step("STOPPED")], S, True),
-        (S, PipelineRun(state=DONE, result="WEIRD"), [OK], S, True),
-        (T, BY_ADA, [step("STOPPED")], T, False),
-        (T, BY_NOBODY, [step("STOPPED")], F, False),
-        (T, BY_NOBODY, [OK], F, False),
-        (T, BY_ADA, [step("STOPPED", error="time limit")], F, False),
-        (T, RUNNING, [step("STOPPED")], T, False),
-        (T, PASSED, [OK], T, False),
-        (U, PASSED, [OK], U, False),
-        (U, BROKEN, [], F, False),
+        (F, BROKEN, [step("FAILED")], replace(BY_ITS_STEP, error="bad YAML")),
+        (F, BROKEN, [], failed("Bitbucket says that the pipeline ended as FAILED", error="bad YAML", told=True)),
+        (F, PASSED, [OK], as_told(F)),
+        (F, RUNNING, [], as_told(F)),
+        (F, BY_ADA, [step("STOPPED")], as_told(F)),
+        (F, RUNNING, [OK, step("SKIPPED", "b")], as_told(F, skipped=("b",))),
+        (F, replace(BROKEN, **NIGHTLY), [step("FAILED", error="out of memory")], replace(BY_ITS_STEP, error="out of memory", selector=("custom", "nightly"))),
+        (F, BROKEN, [step("FAILED"), step("SKIPPED", "b")], replace(BY_ITS_STEP, error="bad YAML", skipped=("b",))),
+        (S, PASSED, [OK, step("NOT_RUN")], as_told(S, skipped=("unit",))),
+        (S, replace(PASSED, error="odd", **NIGHTLY), [OK], as_told(S, error="odd", selector=("custom", "nightly"))),
+        (S, BROKEN, [step("FAILED")], replace(BY_ITS_STEP, error="bad YAML")),
+        (S, RUNNING, [OK], as_told(S)),
+        (S, RUNNING, [OK, step("IN_PROGRESS")], as_told(S, doubt='"unit" had not finished when the time to wait was over')),
+        (S, BY_ADA, [step("STOPPED")], as_told(S, doubt='Ada stopped the pipeline at "unit"')),
+        (S, PipelineRun(state=DONE, result="ODD"), [OK], as_told(S, doubt="the pipeline ended as ODD, which the pipe does not know")),
+        (S, BY_NOBODY, [OK], as_told(S, doubt="somebody stopped the pipeline")),
+        (T, BY_ADA, [step("STOPPED")], as_told(T)),
+        (T, BY_NOBODY, [step("STOPPED")], Outcome(F, NOBODY, told=True)),
+        (T, BY_NOBODY, [OK, step("SKIPPED", "b")], Outcome(F, NOBODY, told=True, skipped=("b",))),
+        (T, replace(BY_NOBODY, **NIGHTLY), [OK], Outcome(F, NOBODY, told=True, selector=("custom", "nightly"))),
+        (T, BY_ADA, [step("STOPPED", error="time limit")], failed("the pipeline was stopped by an error", "unit", error="time limit", told=True)),
+        (T, RUNNING, [step("STOPPED")], as_told(T)),
+        (T, PASSED, [OK], as_told(T)),
+        (T, RUNNING, [OK, step("IN_PROGRESS")], as_told(T)),
+        (U, PASSED, [OK], as_told(U)),
+        (U, RUNNING, [OK, step("IN_PROGRESS")], as_told(U)),
+        (U, BROKEN, [], failed("Bitbucket says that the pipeline ended as FAILED", error="bad YAML", told=True)),
     ],
-)
+)  # fmt: skip
 def test_the_api_can_only_turn_a_told_success_into_a_failure_or_a_doubt_and_a_stop_by_nobody_into_a_failure(
-    told, run, steps, result, doubt
+    told, run, steps, expected
 ):
-    outcome = judge_told(TOLD[told], look(run, tuple(steps), "", ()))
-    assert (outcome.result, bool(outcome.doubt), outcome.told) == (result, doubt, True)
-
-
-def test_a_told_failure_gets_steps_error_and_selector_from_the_api():
-    run = PipelineRun(state=DONE, result="FAILED", selector_type="custom", selector_pattern="nightly")
-    outcome = judge_told(TOLD[F], look(run, (step("FAILED", error="out of memory"),), "", ()))
-    assert (outcome.failed_steps, outcome.error, outcome.selector) == (
-        ("unit",),
-        "out of memory",
-        ("custom", "nightly"),
-    )
-    assert judge_told(TOLD[F], look(BROKEN, (), "", ())).error == "bad YAML"
+    assert judge_told(TOLD[told], look(run, tuple(steps), "", ())) == expected
