@@ -43,7 +43,7 @@ image:  ## the image, for `docker run`
 
 lock:  ## the locked requirements anew (needs uv); `make lock UPGRADE=--upgrade` takes newer versions
 	cd requirements && printf 'docker\nGitPython\n' | $(LOCK) $(UPGRADE) --excludes /dev/stdin image.in --output-file image.txt
-	cd requirements && echo 'GitPython' | $(LOCK) $(UPGRADE) --excludes /dev/stdin dev.in --output-file dev.txt
+	cd requirements && printf 'GitPython\nPySocks\n' | $(LOCK) $(UPGRADE) --excludes /dev/stdin dev.in --output-file dev.txt
 
 $(VENV)/ready: requirements/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
