@@ -296,3 +296,28 @@ def test_the_table_promises_what_a_run_decides(text):
                     # A pipe in an ordinary script does not run after a failure at all.
                     for success in (True,) if use.placed.runs_only_after_a_success else (False, True):
                         compare(use, row, started, environment, seen, success=success)
+
+
+WHY_BY_HAND = {
+    "unnamed-steps", "unnamed-custom", "environment-shared", "default-beside-branches", "patterns-overlap", "name-twice",
+    "unnamed-beside-import", "unnamed-without-clone", "name-without-clone", "dedup-key-shared", "zero-ignored",
+    "stays-open", "told-without-token",
+}  # fmt: skip
+WHY_A_WARNING = {
+    "in-script",
+    "exit-code-unmapped",
+    "final-cannot-tell",
+    "after-script-of-final",
+    "variable-unmapped",
+    "two-places",
+}
+
+
+@settings(max_examples=150)
+@given(files())
+def test_what_is_by_hand_or_cannot_be_told_has_a_finding_that_says_why(text):
+    made = report(Path("bitbucket-pipelines.yml"), text.encode())
+    codes = {one.code for one in made.findings}
+    words = " ".join(f"{row.promise.on_failure} {row.promise.on_success}" for row in made.rows)
+    assert "by hand" not in words or codes & WHY_BY_HAND
+    assert "a warning" not in words or codes & WHY_A_WARNING

@@ -247,7 +247,8 @@ def _kind(checked: Checked, row: Row) -> str:
         return "unnamed-without-clone"
     alike = _alike(checked, row)
     if use.item.alert_name:
-        return "name-twice" if all(one.at.has_clone for one in alike) else "name-without-clone"
+        unseen = any(not one.at.has_clone and len(_together(one, alike)) > 1 for one in alike)
+        return "name-without-clone" if unseen else "name-twice"
     return _kind_of_unnamed(row, alike)
 
 
@@ -256,7 +257,7 @@ def _kind_of_unnamed(row: Row, alike: list[Use]) -> str:
         return "unnamed-beside-import" if alike else "stays-open"
     if any(place.environment for place in row.places):
         return "environment-shared"
-    if len([one for one in alike if one.at.pipeline is row.use.at.pipeline]) > 1:
+    if len(_together(row.use, alike)) > 1:
         return "unnamed-steps"
     sections = {one.at.pipeline.section for one in alike}
     if "custom" in sections:
@@ -268,6 +269,11 @@ def _alike(checked: Checked, row: Row) -> list[Use]:
     """The uses that could have opened the row's alert."""
     found = openers(row.use, row.places[0], checked.file.definition)
     return [use for one in found for use in checked.file.uses if use.at.step is one.step and use.item is one.item]
+
+
+def _together(use: Use, alike: list[Use]) -> list[Use]:
+    """Those in the same pipeline."""
+    return [one for one in alike if one.at.pipeline is use.at.pipeline]
 
 
 def _names(uses: list[Use]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pipe.check.conditions import may_hold
 from pipe.check.container import SELECTOR
 from pipe.check.model import STATUS, File, bodies
+from pipe.check.promise import WARNING
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, text_of
 from pipe.check.table import NOT_TOLD, SUCCESSES, starts_on
@@ -26,6 +27,10 @@ def final_cannot_tell(checked: Checked) -> Iterator[Found]:
         silent = not (use.has_token or use.item.build_status or use.has_own_action)
         if use.at.step.final and use.item.place == "script" and silent:
             yield Found(use.line, f"{use.at.name} ({use.at.pipeline.label}) has neither a token nor BUILD_STATUS.")
+    for row in checked.rows:
+        if row.use.at.step.final and row.use.has_token and row.promise.on_success == WARNING:
+            what = f"{row.step} ({row.pipeline}) cannot be told from an after-script of its name without EXIT_CODE."
+            yield Found(row.line, what, "EXIT_CODE: $BITBUCKET_EXIT_CODE # in that after-script")
 
 
 @rule(
