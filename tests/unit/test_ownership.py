@@ -6,6 +6,7 @@ import pytest
 
 from pipe.build import Build
 from pipe.definition import Definition
+from pipe.ownership import Ownership
 from pipe.placement import placed
 from tests.unit.files import BOTH, DEFAULT, DEPLOY, MAIN, PLAIN, PR, TAG, of_pipeline, of_step, pager, read, step
 
@@ -70,7 +71,6 @@ def test_an_unnamed_alert_is_owned_only_where_the_file_shows_exactly_one_step(te
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'unit tests')}", False),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', '$NAME')}", False),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'unit $NAME')}", False),
-        (DEFAULT % f"{step(alert='unit tests')}, {step('more', '${NAME} tests')}", False),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'e2e $NAME')}", True),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'Unit tests')}", True),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'yes')}", False),
@@ -85,6 +85,18 @@ def test_an_unnamed_alert_is_owned_only_where_the_file_shows_exactly_one_step(te
 )
 def test_a_named_alert_is_owned_unless_one_pipeline_has_two_such_steps(text, expected):
     assert owns(text, "unit tests") is expected
+
+
+@pytest.mark.parametrize(
+    ("other", "can_be"),
+    [
+        ("${NAME} tests", True), ("${NAME} checks", False), ("${A:-$B} tests", True), ("unit$(date +%m) tests", True), ("u`hostname`s", True),
+        (r"unit\ tests", True), ("unit.tests", False), ("unit  tests", True), ("$A$B", True), ("unit", False), ("unit $A more", False), ("u$A", True),
+    ],
+)  # fmt: skip
+def test_what_stands_around_a_dollar_decides_whether_a_name_can_be_the_same(other, can_be):
+    text = DEFAULT % ", ".join((step("a", "unit tests"), step("b", f"'{other}'")))
+    assert of_step(text, "unit tests") == (says("a and b use the same key", ONE_EACH) if can_be else OWNED)
 
 
 @pytest.mark.parametrize(("definition", "named", "unnamed"), [(ABSENT, True, False), (UNREAD, False, False)])
@@ -143,7 +155,9 @@ def test_one_name_in_two_environments_is_two_keys_and_in_two_pipelines_one_check
     assert owns(text, "deploy", build=DEPLOY)
 
 
-@pytest.mark.parametrize(("one", "other"), [("Prod EU", "prod-eu"), ("Prodüktion", "x")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("Prod EU", "prod-eu"), ("Prod (EU)", "prod-eu"), ("_prod__EU_", "prod-eu"), ("Prodüktion", "x")]
+)
 def test_environments_are_compared_in_their_url_friendly_form_and_any_beyond_ascii_could_be_it(one, other):
     text = DEFAULT % f"{step(more=f', deployment: {one}')}, {step('b', more=f', deployment: {other}')}"
     assert not owns(text, build=Build(repository="acme/shop", environment="prod-eu" if other != "x" else "x"))
@@ -153,6 +167,11 @@ def test_an_environment_that_is_no_deployment_may_or_may_not_change_the_key():
     text = DEFAULT % f"{step()}, {step('b', more=', environment: test')}"
     assert not owns(text)
     assert owns(text, build=Build(repository="acme/shop", branch="main", environment="test"))
+
+
+def test_an_environment_that_a_variable_names_is_some_environment():
+    assert owns(DEFAULT % f"{step()}, {step('b', more=ANY_ENV)}")
+    assert not owns(DEFAULT % f"{step(more=PRODUCTION)}, {step('b', more=ANY_ENV)}", build=DEPLOY)
 
 
 def test_in_a_pull_request_a_step_s_environment_changes_no_key():
@@ -238,23 +257,154 @@ def test_a_pipeline_whose_selector_bitbucket_tells_has_a_key_of_its_own():
     assert of_pipeline(text).why_not
 
 
-def test_the_yellow_line_names_the_other_steps_and_the_one_thing_to_write():
-    held = of_step(DEFAULT % f"{step('Lint')}, {step('Unit tests')}")
-    assert held.why_not == "Lint and Unit tests use the same key"
-    assert held.advice == "Give each step an ALERT_NAME of its own"
-    held = of_step(BOTH % (step("build"), step("nightly build")))
-    assert held.why_not == "build (branches: main) and nightly build (custom: nightly) use the same key"
-    assert "one ALERT_NAME, in the anchor they share" in held.advice
-    held = of_step(DEFAULT % f"{step('ci', 'ci')}, {step('ci', 'ci')}", "ci")
-    assert held.why_not == "2 steps called ci use the same key"
-    assert "Set ALERT_NAME" in of_step(ABSENT).advice
-    assert "$BITBUCKET_BRANCH" in of_step(ABSENT, key="shop").advice
-    many = of_step(DEFAULT % ", ".join(step(f"s{n}") for n in range(9))).why_not
-    assert many == "s0, s1, s2, s3, s4 and 4 more use the same key"
-    assert (
-        of_step(DEFAULT % step(kind="final").replace("name: test, ", ""), "").why_not
-        == "the exit code of the final step says nothing of the build"
-    )
+OWNED = Ownership()
+ONE_EACH = "Give each step an ALERT_NAME of its own"
+FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its own where they check different things"
+BRANCH_INTO_IT = "Put $BITBUCKET_BRANCH into it (in a deployment $BITBUCKET_DEPLOYMENT_ENVIRONMENT)"
+STATUS = {"where": "script", "build_status": "$STATUS"}
+
+
+def says(sentence: str, advice: str) -> Ownership:
+    return Ownership(sentence, advice)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (ABSENT, "unit", OWNED),
+        (ABSENT, "", says("no bitbucket-pipelines.yml shows who else uses its key", "Set ALERT_NAME")),
+        (UNREAD, "unit", says("bitbucket-pipelines.yml could not be read (too large)", "")),
+        (DEFAULT % PLAIN, "", says("bitbucket-pipelines.yml does not show this step", "Set ALERT_NAME")),
+        ("pipelines: {default: [%s], custom: {n: {import: 'a:b:c'}}}" % step(), "", says("bitbucket-pipelines.yml imports a pipeline that could use the same key", "Set ALERT_NAME")),
+        (DEFAULT % f"{step('Lint')}, {step('Unit tests')}", "", says("Lint and Unit tests use the same key", ONE_EACH)),
+        (DEFAULT % f"{step('Lint')}, {PLAIN}, {step('x', 'x')}, {step('Unit tests')}", "", says("Lint and Unit tests use the same key", ONE_EACH)),
+        (DEFAULT % f"{step('x', 'x')}, {step('Lint')}, {step('Unit tests')}", "", says("Lint and Unit tests use the same key", ONE_EACH)),
+        (DEFAULT % f"{step('ci', 'ci')}, {step('ci', 'ci')}", "ci", says("2 steps called ci use the same key", ONE_EACH)),
+        (DEFAULT % f"{step('ci', 'ci')}, {step('b', 'ci')}, {step('ci', 'ci')}", "ci", says("2 steps called ci and b use the same key", ONE_EACH)),
+        (DEFAULT % ", ".join(step(f"s{n}") for n in range(5)), "", says("s0, s1, s2, s3 and s4 use the same key", ONE_EACH)),
+        (DEFAULT % ", ".join(step(f"s{n}") for n in range(6)), "", says("s0, s1, s2, s3, s4 and 1 more use the same key", ONE_EACH)),
+        (DEFAULT % ", ".join(step(f"s{n}") for n in range(9)), "", says("s0, s1, s2, s3, s4 and 4 more use the same key", ONE_EACH)),
+        (DEFAULT % f"{step('x' * 99)}, {step('b')}", "", says(f"{'x' * 79}… and b use the same key", ONE_EACH)),
+        (DEFAULT % f"{step('a')}, {step().replace('name: test, ', '')}", "", says("a and an unnamed step use the same key", ONE_EACH)),
+        (BOTH % (step("build"), step("nightly build")), "", says("build (branches: main) and nightly build (custom: nightly) use the same key", FOR_ALL)),
+        ("pipelines: {default: [%s], branches: {main: [%s]}}" % (step("a"), step("a")), "", says("a (default) and a (branches: main) use the same key", FOR_ALL)),
+        (BOTH % (f"{step('a', 'ci')}, {step('b', 'ci')}", f"{step('c', 'ci')}"), "ci", says("a and b use the same key", ONE_EACH)),
+        (BOTH % (f"{step('a', 'ci')}, {step('b', 'ci')}", f"{step('c', 'ci')}, {step('d', 'ci')}"), "ci", says("a (branches: main), b (branches: main), c (custom: nightly) and d (custom: nightly) use the same key", ONE_EACH)),
+        (DEFAULT % step("done", kind="final"), "", says("the exit code of done says nothing of the build", "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`")),
+        (DEFAULT % step(kind="final").replace("name: test, ", ""), "", says("the exit code of the final step says nothing of the build", "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`")),
+        (DEFAULT % f"{step('a', 'a:step/b')}, {step('b', 'a:step/b')}", "a:step/b", says("a and b use the same key", ONE_EACH)),
+        ("pipelines: {branches: {'[ma': [%s], main: [%s]}}" % (step("a"), step("b")), "", says("a (branches: [ma) and b (branches: main) use the same key", FOR_ALL)),
+    ],
+)  # fmt: skip
+def test_the_yellow_line_names_the_other_steps_and_the_one_thing_to_write(text, name, expected):
+    assert of_step(text, name) == expected
+
+
+def pipelines(**sections: str) -> str:
+    """`pipelines(main=…, custom=…)`: what stands under `branches: main`, under a custom pipeline, and so on."""
+    places = {"main": "branches: {main: [%s]}", "custom": "custom: {nightly: [%s]}", "default": "default: [%s]", "tags": "tags: {'*': [%s]}",
+              "requests": "pull-requests: {'**': [%s]}"}  # fmt: skip
+    return f"pipelines: {{{', '.join(places[name] % text for name, text in sections.items())}}}"
+
+
+def keyed(name: str, key: str, **more) -> str:
+    return step(name, dedup_key=f"'{key}'", **more)
+
+
+HERE, PR_KEY, TAG_KEY = "shop-$BITBUCKET_BRANCH", "shop-$BITBUCKET_PR_ID", "shop-$BITBUCKET_TAG"
+ENV_KEY, PRODUCTION, ANY_ENV = "shop-$BITBUCKET_DEPLOYMENT_ENVIRONMENT", ", deployment: production", ", deployment: $E"
+SHARED_BY_TWO, OWN_KEY_SPELLED = says("a and b use the same key", ONE_EACH), "bitbucket:acme/shop:branch/main:step"
+
+
+def elsewhere(names: str) -> Ownership:
+    return says(f"{names} can use the same DEDUP_KEY elsewhere", BRANCH_INTO_IT)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "build", "expected"),
+    [
+        (ABSENT, "shop", MAIN, says("a build of another ref can have the same DEDUP_KEY", BRANCH_INTO_IT)),
+        (ABSENT, "shop-main", MAIN, OWNED),
+        (pipelines(default=keyed("a", "shop-main")), "shop-main", MAIN, elsewhere("a")),
+        (pipelines(main=keyed("a", "shop-main"), custom=keyed("b", "shop-main")), "shop-main", MAIN, elsewhere("b")),
+        (pipelines(main=keyed("a", HERE), default=keyed("b", "$KEY")), "shop-main", MAIN, elsewhere("b")),
+        (pipelines(main=keyed("a", HERE), default=keyed("b", "shop-$X")), "shop-main", MAIN, elsewhere("b")),
+        (pipelines(main=keyed("a", HERE), default=keyed("b", "$X-main")), "shop-main", MAIN, elsewhere("b")),
+        (pipelines(main=keyed("a", HERE), default=keyed("b", "${X}")), "shop-main", MAIN, elsewhere("b")),
+        (pipelines(main=keyed("a", HERE), default=keyed("b", "web-$X")), "shop-main", MAIN, OWNED),
+        (pipelines(main=keyed("a", HERE), tags=keyed("b", "$KEY")), "shop-main", MAIN, elsewhere("b")),
+        (pipelines(main=keyed("a", HERE), default=f"{step('b')}, {keyed('c', '$KEY')}"), "shop-main", MAIN, elsewhere("c")),
+        # Each place by its own variable: two steps there share a key, and steps of other places have others.
+        (pipelines(main=f"{keyed('a', HERE)}, {keyed('b', HERE)}"), "shop-main", MAIN, SHARED_BY_TWO),
+        (pipelines(main=keyed("a", HERE), default=keyed("b", HERE)), "shop-main", MAIN, OWNED),
+        ("pipelines: {branches: {main: [%s], dev: [%s, %s]}}" % (keyed("a", HERE), keyed("b", HERE), keyed("c", HERE)), "shop-main", MAIN, OWNED),
+        (pipelines(requests=f"{keyed('a', PR_KEY)}, {keyed('b', PR_KEY)}"), "shop-42", PR, SHARED_BY_TWO),
+        (pipelines(requests=keyed("a", PR_KEY), custom=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-42", PR, OWNED),
+        (pipelines(requests=f"{keyed('a', HERE)}, {keyed('b', PR_KEY)}"), "shop-42", PR, elsewhere("a")),
+        (pipelines(tags=f"{keyed('a', TAG_KEY)}, {keyed('b', TAG_KEY)}"), "shop-v1.0", TAG, SHARED_BY_TWO),
+        (pipelines(tags=keyed("a", TAG_KEY), custom=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-v1.0", TAG, OWNED),
+        (pipelines(tags=keyed("a", HERE)), "shop-v1.0", TAG, elsewhere("a")),
+        (pipelines(main=f"{keyed('a', ENV_KEY, more=PRODUCTION)}, {keyed('b', ENV_KEY, more=PRODUCTION)}"), "shop-production", DEPLOY, SHARED_BY_TWO),
+        (pipelines(main=keyed("a", ENV_KEY, more=PRODUCTION), default=keyed("b", ENV_KEY, more=", deployment: test")), "shop-production", DEPLOY, OWNED),
+        (pipelines(main=keyed("a", ENV_KEY, more=PRODUCTION), default=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-production", DEPLOY, OWNED),
+        (pipelines(main=keyed("a", HERE, more=PRODUCTION)), "shop-production", DEPLOY, OWNED),
+        (pipelines(main=keyed("a", "shop-production", more=PRODUCTION)), "shop-production", DEPLOY, OWNED),
+        (pipelines(main=keyed("a", "shop-production", more=", deployment: test")), "shop-production", DEPLOY, elsewhere("a")),
+        (pipelines(main=keyed("a", "shop-production", more=ANY_ENV)), "shop-production", DEPLOY, OWNED),
+        (pipelines(main=keyed("a", "shop-main", more=PRODUCTION)), "shop-main", MAIN, elsewhere("a")),
+        (pipelines(requests=keyed("a", "shop-42")), "shop-42", PR, elsewhere("a")),
+        ("pipelines: {pull-requests: {'**': [%s]}, branches: {fix: [%s]}}" % (keyed("a", PR_KEY), keyed("b", "shop-42")), "shop-42", PR, elsewhere("b")),
+        # A key of one's own that spells a derived one, and the other way round.
+        (pipelines(main=f"{keyed('a', OWN_KEY_SPELLED)}, {step('b')}"), OWN_KEY_SPELLED, MAIN, SHARED_BY_TWO),
+        ("pipelines: {branches: {main: [%s], dev: [%s, %s]}}" % (keyed("a", OWN_KEY_SPELLED), step("b"), step("c")), OWN_KEY_SPELLED, MAIN, OWNED),
+        (pipelines(main=f"{step('a')}, {keyed('b', OWN_KEY_SPELLED)}"), "", MAIN, SHARED_BY_TWO),
+        (pipelines(main=f"{step('a')}, {keyed('b', 'another')}"), "", MAIN, OWNED),
+        (pipelines(main=step("a"), tags=f"{keyed('b', '$KEY')}, {keyed('c', '$KEY')}"), "", MAIN, OWNED),
+        # A step's alert and a pipeline's under one key of one's own.
+        (pipelines(main=f"{keyed('a', HERE)}, {keyed('b', HERE, **STATUS)}"), "shop-main", MAIN, says("b can use the same DEDUP_KEY", "Give a step's alert and a pipeline's a DEDUP_KEY each")),
+        (pipelines(main=f"{keyed('a', HERE)}, {keyed('b', HERE, kind='final', where='script')}"), "shop-main", MAIN, says("b can use the same DEDUP_KEY", "Give a step's alert and a pipeline's a DEDUP_KEY each")),
+        (pipelines(main=f"{keyed('a', HERE)}, {keyed('b', HERE, kind='final', where='script', event_action='resolve')}"), "shop-main", MAIN, OWNED),
+    ],
+)  # fmt: skip
+def test_whether_a_success_under_a_dedup_key_owns_it(text, key, build, expected):
+    assert of_step(text, key=key, build=build) == expected
+
+
+FOR_EACH_PIPELINE = "Give each pipeline an ALERT_NAME of its own"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "key", "build", "expected"),
+    [
+        (UNREAD, "", "", MAIN, says("bitbucket-pipelines.yml could not be read (too large)", "")),
+        (ABSENT, "", "shop", MAIN, says("a build of another ref can have the same DEDUP_KEY", BRANCH_INTO_IT)),
+        (ABSENT, "", "shop-main", MAIN, OWNED),
+        (pipelines(main=step("a", **STATUS), custom=step("b", **STATUS)), "", "", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=f"{step('a', **STATUS)}, {step('b', **STATUS)}"), "", "", MAIN, OWNED),
+        (pipelines(main=step("a", **STATUS), tags=step("b", **STATUS)), "", "", MAIN, OWNED),
+        (pipelines(main=step("a", **STATUS), tags=step("b", **STATUS)), "", "", DEPLOY, OWNED),
+        (pipelines(main=step("a", more=PRODUCTION, **STATUS), custom=step("b", **STATUS)), "", "", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=step("a", "ci", **STATUS), custom=step("b", "ci", **STATUS)), "ci", "", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=step("a", "ci", **STATUS), custom=step("b", "other", **STATUS)), "ci", "", MAIN, OWNED),
+        (pipelines(main=step("a", "ci", **STATUS), custom=step("b", "c$X", **STATUS)), "ci", "", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=step("a", kind="final", where="script"), custom=step("b", kind="final", where="script")), "", "", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS)), "", "shop-main", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS)), "", "shop-main", DEPLOY, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=keyed("a", TAG_KEY, **STATUS), tags=keyed("b", TAG_KEY, **STATUS)), "", "shop-v1.0", TAG, elsewhere("a")),
+        (pipelines(main=keyed("a", HERE, **STATUS), default=keyed("b", "shop-$X", **STATUS)), "", "shop-main", MAIN, elsewhere("b")),
+        (pipelines(main=f"{keyed('a', HERE, **STATUS)}, {keyed('b', HERE)}"), "", "shop-main", MAIN, says("b can use the same DEDUP_KEY", "Give a step's alert and a pipeline's a DEDUP_KEY each")),
+        (pipelines(main=keyed("a", HERE, **STATUS)), "", "shop-main", MAIN, OWNED),
+    ],
+)  # fmt: skip
+def test_whether_a_pipeline_s_success_owns_its_key(text, name, key, build, expected):
+    assert of_pipeline(text, name, key, build) == expected
+
+
+def test_a_key_of_one_s_own_is_looked_at_where_bitbucket_tells_the_selector_too():
+    text = pipelines(main=keyed("a", HERE, **STATUS), default=keyed("b", "shop-$X", **STATUS))
+    assert of_pipeline(text, key="shop-main", known=True) == elsewhere("b")
+    text = pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS))
+    assert of_pipeline(text, key="shop-main", known=True) == OWNED
 
 
 @pytest.mark.parametrize(

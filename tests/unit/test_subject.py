@@ -2,57 +2,90 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipe.bitbucket.runs import PipelineRun
 from pipe.build import Build, Told
-from pipe.subject import line_of, of_pipeline, of_step
+from pipe.subject import Subject, line_of, of_pipeline, of_step
 
 SHOP = "bitbucket:acme/shop:"
 MAIN = Build(repository="acme/shop", branch="main")
 PR = Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True)
 
 
+IN_PRODUCTION = replace(MAIN, environment="production")
+
+
 @pytest.mark.parametrize(
-    ("build", "where"),
+    ("build", "where", "value"),
     [
-        (MAIN, "branch/main"),
-        (Build(repository="acme/shop", branch="feature/Ä b"), "branch/feature/Ä b"),
-        (PR, "pr/42"),
-        (
-            Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True, environment="test"),
-            "pr/42",
-        ),
-        (Build(repository="acme/shop", branch="main", environment="production"), "deployment/production"),
-        (Build(repository="acme/shop", tag="v1.2", environment="production"), "deployment/production"),
-        (Build(repository="acme/shop", tag="api-v1.4"), "tag/api-v"),
-        (Build(repository="acme/shop"), "detached"),
+        (MAIN, "branch/main", "main"),
+        (Build(repository="acme/shop", branch="feature/Ä b"), "branch/feature/Ä b", "feature/Ä b"),
+        (PR, "pr/42", "42"),
+        (replace(PR, environment="test"), "pr/42", "42"),
+        (IN_PRODUCTION, "deployment/production", "production"),
+        (Build(repository="acme/shop", tag="v1.2", environment="production"), "deployment/production", "production"),
+        (Build(repository="acme/shop", tag="api-v1.4"), "tag/api-v", "api-v1.4"),
+        (Build(repository="acme/shop"), "detached", ""),
     ],
 )
-def test_a_step_s_key_names_the_first_place_that_fits(build, where):
+def test_a_step_s_key_names_the_first_place_that_fits(build, where, value):
+    assert of_step(build, "", "") == Subject("acme/shop", where, value, "step")
+    assert of_step(build, "Unit tests", "k") == Subject(
+        "acme/shop", where, value, "step/Unit tests", "", "k", "Unit tests"
+    )
     assert of_step(build, "", "").key == f"{SHOP}{where}:step"
     assert of_step(build, "Unit tests", "").key == f"{SHOP}{where}:step/Unit tests"
     assert of_step(build, "Unit tests", "").unknown_key == f"{SHOP}{where}:result unknown"
 
 
 @pytest.mark.parametrize(
-    ("build", "selector", "name", "key"),
+    ("build", "selector", "name", "key", "custom"),
     [
-        (MAIN, ("branches", "main"), "", "branch/main"),
-        (MAIN, ("", ""), "", "branch/main"),
-        (MAIN, ("default", ""), "", "branch/main:default"),
-        (MAIN, ("custom", "nightly"), "", "branch/main:custom/nightly"),
-        (MAIN, ("branches", "main"), "build", "branch/main:name/build"),
-        (MAIN, ("custom", "nightly"), "build", "branch/main:custom/nightly:name/build"),
-        (PR, ("pull-requests", "**"), "", "pr/42"),
-        (Build(repository="acme/shop", tag="v2.0.1"), ("tags", "v*"), "", "tag/v"),
-        (Build(repository="acme/shop", branch="main", environment="production"), ("", ""), "", "branch/main"),
+        (MAIN, ("branches", "main"), "", "branch/main", ""),
+        (MAIN, ("branches", "ma*"), "", "branch/main", ""),
+        (MAIN, ("", ""), "", "branch/main", ""),
+        (MAIN, ("default", ""), "", "branch/main:default", ""),
+        (MAIN, ("default", "x"), "", "branch/main:default", ""),
+        (MAIN, ("custom", "nightly"), "", "branch/main:custom/nightly", "nightly"),
+        (MAIN, ("branches", "main"), "build", "branch/main:name/build", ""),
+        (MAIN, ("custom", "nightly"), "build", "branch/main:custom/nightly:name/build", "nightly"),
+        (MAIN, ("default", ""), "build", "branch/main:default:name/build", ""),
+        (PR, ("pull-requests", "**"), "", "pr/42", ""),
+        (Build(repository="acme/shop", tag="v2.0.1"), ("tags", "v*"), "", "tag/v", ""),
+        (IN_PRODUCTION, ("", ""), "", "branch/main", ""),
     ],
 )  # fmt: skip
-def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, name, key):
-    assert of_pipeline(build, name, "", selector).key == SHOP + key
+def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, name, key, custom):
+    subject = of_pipeline(build, name, "", selector)
+    where, _, what = key.partition(":")
+    assert (subject.where, subject.what, subject.custom, subject.name) == (where, what, custom, name)
+    assert (subject.key, subject.unknown_key) == (SHOP + key, f"{SHOP}{where}:result unknown")
+    assert of_pipeline(build, name, "mine", selector) == replace(subject, given_key="mine")
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_step", "is_placed", "is_deployment"),
+    [
+        (of_step(MAIN, "", ""), True, True, False),
+        (of_step(MAIN, "x", ""), True, True, False),
+        (of_step(IN_PRODUCTION, "", ""), True, True, True),
+        (of_pipeline(MAIN, "", ""), False, True, False),
+        (of_pipeline(MAIN, "step", ""), False, True, False),
+        (of_pipeline(IN_PRODUCTION, "", ""), False, True, False),
+        (of_pipeline(MAIN, "", "", ("custom", "step")), False, True, False),
+        (of_pipeline(replace(MAIN, branch="deployment/x"), "", ""), False, True, False),
+        (of_pipeline(MAIN.told_of(None), "", ""), False, False, False),
+        (of_pipeline(replace(MAIN, branch="ref unknown"), "", ""), False, True, False),
+    ],
+)
+def test_what_it_is_about(subject, is_step, is_placed, is_deployment):
+    assert (subject.is_step, subject.is_placed, subject.is_deployment) == (is_step, is_placed, is_deployment)
 
 
 def test_a_step_and_a_pipeline_never_share_a_key():
@@ -114,13 +147,15 @@ def test_a_key_of_one_s_own_replaces_it_whole():
 
 def test_without_a_repository_there_is_no_key_but_one_s_own():
     assert (of_step(Build(branch="main"), "", "").key, of_step(Build(branch="main"), "", "").unknown_key) == ("", "")
-    assert of_step(Build(branch="main"), "", "mine").key == "mine"
+    mine = of_step(Build(branch="main"), "", "mine")
+    assert (mine.key, mine.unknown_key) == ("mine", "mine:result unknown")
 
 
 @pytest.mark.parametrize(
     ("key", "fits"),
     [
         ("build-main", True), ("main", True), ("acme/main/x", True), ("build.main", True),
+        ("2.main", True), ("main.2", True), ("2.main.2", True), ("(main)", True), ("domain/main", True), ("mäin", False),
         ("build", False), ("domain", False), ("main_2", False), ("mains", False), ("2main", False),
     ],
 )  # fmt: skip
@@ -129,7 +164,16 @@ def test_a_key_of_one_s_own_fits_where_the_branch_stands_in_it_as_a_word(key, fi
 
 
 @pytest.mark.parametrize(
-    ("key", "fits"), [("app 1.4", True), ("1.4-app", True), ("1.4.2", False), ("2.1.4", False), ("v1.4", False)]
+    ("key", "fits"),
+    [
+        ("app 1.4", True),
+        ("1.4-app", True),
+        ("1.4.2", False),
+        ("2.1.4", False),
+        ("v1.4", False),
+        ("1.4.x", True),
+        ("x.1.4", True),
+    ],
 )
 def test_a_dot_between_digits_joins_them(key, fits):
     assert of_pipeline(Build(repository="acme/shop", tag="1.4"), "", key).key_fits is fits
@@ -137,18 +181,28 @@ def test_a_dot_between_digits_joins_them(key, fits):
 
 def test_a_custom_pipeline_s_name_has_to_stand_in_it_too():
     assert not of_pipeline(MAIN, "", "main", ("custom", "nightly")).key_fits
+    assert not of_pipeline(MAIN, "", "nightly", ("custom", "nightly")).key_fits
+    assert of_pipeline(MAIN, "", "main", ("branches", "ma*")).key_fits
     assert of_pipeline(MAIN, "", "main-nightly", ("custom", "nightly")).key_fits
     assert of_step(MAIN, "", "main").key_fits
     assert of_step(Build(repository="acme/shop", branch="x", environment="production"), "", "x-production").key_fits
     assert not of_step(Build(repository="acme/shop", branch="x", environment="production"), "", "x").key_fits
     assert not of_step(Build(repository="acme/shop"), "", "detached").key_fits
+    assert of_step(Build(repository="acme/shop"), "", "").key_fits
 
 
 def test_a_long_branch_name_gives_a_readable_start_and_a_hash():
-    key = of_step(Build(repository="acme/shop", branch="feature/" + "x" * 292), "", "").key
-    assert len(key) == 255
-    assert key.startswith("bitbucket:acme/shop:branch/feature/xxx")
-    assert key == f"{SHOP}branch/feature/{'x' * 155}:9866946fe9032dc2481ef4d488973d4439bd83098be435dbfbdd710e594d88d4"
+    subject = of_step(Build(repository="acme/shop", branch="feature/" + "x" * 292), "", "")
+    start = f"{SHOP}branch/feature/{'x' * 155}"
+    assert len(subject.key) == len(subject.unknown_key) == 255
+    assert subject.key == f"{start}:9866946fe9032dc2481ef4d488973d4439bd83098be435dbfbdd710e594d88d4"
+    assert subject.unknown_key == f"{start}:{hashlib.sha256(f'{subject.prefix}:result unknown'.encode()).hexdigest()}"
+
+
+def test_a_key_of_255_characters_stays_as_it_is_and_one_of_256_does_not():
+    assert of_step(MAIN, "", "ä" * 255).key == "ä" * 255
+    assert of_step(MAIN, "", "ä" * 256).key == f"{'ä' * 190}:{hashlib.sha256(('ä' * 256).encode()).hexdigest()}"
+    assert of_step(MAIN, "", "k" * 240).unknown_key == f"{'k' * 240}:result unknown"
 
 
 @given(st.text(max_size=600), st.text(max_size=300))
@@ -161,7 +215,8 @@ def test_any_key_fits_and_different_names_stay_apart(branch, name):
 @pytest.mark.parametrize(
     ("build", "scope"),
     [(MAIN, "on main"), (PR, "in pull request 42"), (Build(repository="a/b", tag="v1"), "on tags v…"), (Build(repository="a/b"), "without a branch"),
-     (Build(repository="a/b", branch="main", environment="production"), "in production"), (MAIN.told_of(None), "")],
+     (Build(repository="a/b", branch="main", environment="production"), "in production"), (MAIN.told_of(None), ""),
+     (Build(repository="a/b", branch="feature/a"), "on feature/a"), (Build(repository="a/b", tag="2026.1"), "on tags …")],
 )  # fmt: skip
 def test_the_place_in_words(build, scope):
     subject = of_pipeline(build, "", "") if not build.environment else of_step(build, "", "")
