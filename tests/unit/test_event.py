@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipe import event, subject
+from pipe.bitbucket.runs import PipelineRun
 from pipe.build import Build, Told
 from pipe.decision import Decision
-from pipe.event import Story
+from pipe.event import Event, Story
 from pipe.evidence import Evidence
 from pipe.outcome import Outcome, Result
 from pipe.settings import Settings
@@ -35,6 +37,7 @@ PIPELINE = Outcome(
 )
 TRIGGER, RESOLVE = Decision("", "trigger"), Decision("", "resolve")
 UNKNOWN = Decision("", "trigger", result_unknown=True, resolves="by hand")
+CLOSING = Decision("", "resolve", result_unknown=True)
 read = Settings.read
 
 
@@ -96,8 +99,10 @@ DEPLOYMENT = Build(repository="acme/shop", number="812", branch="main", environm
 TESTS = Evidence(failed_tests_total=37, tests_total=300)
 OUT_OF_MEMORY = Outcome(Result.FAILED, "", failed_steps=("build",), error="Container 'Build' exceeded memory limit.")
 NIGHTLY = Outcome(Result.FAILED, "", selector=("custom", "nightly"))
-TOLD = Build(repository="acme/shop", branch="main", number="9", told=Told("FAILED", "{7}", "branches", "main")).told_of(
-    None
+PAGER = Build(repository="acme/shop", branch="main", number="9", told=Told("FAILED", "{7}", "branches", "main"))
+TOLD = PAGER.told_of(None)
+TOLD_AND_SEEN = PAGER.told_of(
+    PipelineRun(uuid="{7}", number=812, ref_type="branch", ref_name="main", commit="7f21b04c")
 )
 
 
@@ -120,35 +125,101 @@ TOLD = Build(repository="acme/shop", branch="main", number="9", told=Told("FAILE
         ({"newer_passed": "#813", "outcome": PASSED, "decision": RESOLVE}, "acme/shop: build passed on main (#812)"),
         ({"outcome": Outcome(Result.FAILED, "", failed_steps=("e2e",), selector=("custom", "nightly"))}, 'acme/shop: "e2e" of nightly failed on main (#812)'),
         ({"build": TOLD, "outcome": Outcome(Result.FAILED, "", told=True)}, "acme/shop: pipeline branches main failed"),
-        ({"decision": Decision("", "resolve", result_unknown=True)}, "acme/shop: the result of #812 on main is known"),
+        ({"decision": CLOSING}, "acme/shop: the result of #812 on main is known"),
         ({"decision": Decision("", "acknowledge")}, "acme/shop: build acknowledged on main (#812)"),
         ({"decision": UNKNOWN}, "acme/shop: cannot tell whether #812 on main passed"),
         ({"decision": UNKNOWN, "settings": Settings(summary="Shop is down")}, "acme/shop: cannot tell whether #812 on main passed"),
         ({"settings": Settings(summary="Shop is down")}, "Shop is down"),
         ({"build": Build()}, "unknown repository: build failed (exit code 2)"),
+        ({"build": TOLD_AND_SEEN, "outcome": Outcome(Result.FAILED, "", told=True)}, "acme/shop: build failed on main (#812)"),
+        ({"build": replace(TOLD, told=Told("FAILED", "{7}", "custom"))}, "acme/shop: pipeline custom failed (exit code 2)"),
+        ({"outcome": Outcome(Result.FAILED, "", error="No runner with Mac OS X.")}, "acme/shop: build failed on main (#812, No runner with Mac OS X)"),
+        ({"outcome": Outcome(Result.FAILED, "", error=f"Container 'Build' {'x' * 61}")}, f"acme/shop: build failed on main (#812, {'x' * 59}…)"),
+        ({"outcome": Outcome(Result.FAILED, "", error="x. y", exit_code=2)}, "acme/shop: build failed on main (#812, x. y)"),
+        ({"outcome": Outcome(Result.FAILED, "", error="e"), "evidence": TESTS}, "acme/shop: build failed on main (#812, 37 of 300 tests failed)"),
+        ({"outcome": Outcome(Result.FAILED, "", failed_steps=("a", "b", "c"))}, 'acme/shop: "a" and 2 more failed on main (#812)'),
+        ({"outcome": replace(NIGHTLY, failed_steps=("a", "b"))}, 'acme/shop: "a" and 1 more of nightly failed on main (#812)'),
+        ({"build": replace(BUILD, number="")}, "acme/shop: build failed on main (exit code 2)"),
+        ({"build": replace(BUILD, number=""), "outcome": replace(PASSED, exit_code=None), "decision": RESOLVE}, "acme/shop: build passed on main"),
+        ({"newer_passed": "#813", "outcome": Outcome(Result.FAILED, ""), "build": replace(BUILD, number="")}, "acme/shop: build failed on main (newer #813 passed)"),
+        ({"build": replace(BUILD, number=""), "decision": UNKNOWN}, "acme/shop: cannot tell whether the build on main passed"),
+        ({"build": Build(), "decision": UNKNOWN}, "unknown repository: cannot tell whether the build passed"),
+        ({"decision": UNKNOWN, "settings": Settings(alert_name="unit tests")}, "acme/shop: cannot tell whether unit tests of #812 on main passed"),
+        ({"decision": CLOSING, "settings": Settings(alert_name="unit tests")}, "acme/shop: the result of unit tests of #812 on main is known"),
     ],
 )  # fmt: skip
 def test_the_summary_says_what_broke_and_where(more, expected):
     assert summary(**more) == expected
 
 
-def test_an_unknown_result_is_a_warning_under_a_key_of_its_own_with_reason_and_ways_to_tell():
-    unknown = Outcome(Result.UNKNOWN, "why", of_step=True)
-    body = made(Settings(severity="critical"), outcome=unknown, decision=UNKNOWN, ways_to_tell=("map it",)).body
-    assert body["dedup_key"] == "bitbucket:acme/shop:branch/main:result unknown"
-    assert body["payload"]["severity"] == "warning"
-    details = body["payload"]["custom_details"]
-    assert (details["reason"], details["ways_to_tell"], details["resolves"]) == ("why", ["map it"], "by hand")
+RESULTS = "https://bitbucket.org/acme/shop/pipelines/results/812"
+PIPELINE_LINK = {"href": RESULTS, "text": "Pipeline"}
+COMMIT_LINK = {"href": "https://bitbucket.org/acme/shop/commits/7f21b04c2d0f", "text": "Commit"}
+UNKNOWN_KEY = "bitbucket:acme/shop:branch/main:result unknown"
+ABOUT = {"repository": "acme/shop", "branch": "main", "build_number": 812, "commit": "7f21b04c2d0f"}
+
+
+def test_an_unknown_result_s_event_whole():
+    outcome = Outcome(Result.UNKNOWN, "why", of_step=True)
+    given = Settings(severity="critical", summary="Shop is down")
+    assert made(given, outcome=outcome, decision=UNKNOWN, ways_to_tell=("map it", "or this")).body == {
+        "event_action": "trigger",
+        "dedup_key": UNKNOWN_KEY,
+        "payload": {
+            "summary": "acme/shop: cannot tell whether #812 on main passed",
+            "source": "bitbucket.org/acme/shop",
+            "severity": "warning",
+            "timestamp": NOW,
+            "component": "shop",
+            "group": "SHOP",
+            "class": "build",
+            "custom_details": {**ABOUT, "resolves": "by hand", "reason": "why", "ways_to_tell": ["map it", "or this"]},
+        },
+        "links": [PIPELINE_LINK, COMMIT_LINK],
+        "client": "Bitbucket Pipelines",
+        "client_url": RESULTS,
+    }
 
 
 def test_what_closes_an_unknown_result_has_its_key_and_a_complete_payload():
-    body = made(outcome=PIPELINE, decision=Decision("", "resolve", result_unknown=True)).body
-    assert (body["event_action"], body["dedup_key"]) == ("resolve", "bitbucket:acme/shop:branch/main:result unknown")
-    assert (
-        refusals(json.loads(made(outcome=PIPELINE, decision=Decision("", "resolve", result_unknown=True)).encoded(KEY)))
-        == []
-    )
-    assert "reason" not in body["payload"]["custom_details"]
+    one = made(outcome=Outcome(Result.SUCCESSFUL, "it passed"), decision=CLOSING, ways_to_tell=("map it",))
+    assert one.body == {
+        "event_action": "resolve",
+        "dedup_key": UNKNOWN_KEY,
+        "payload": {
+            "summary": "acme/shop: the result of #812 on main is known",
+            "source": "bitbucket.org/acme/shop",
+            "severity": "warning",
+            "timestamp": NOW,
+            "component": "shop",
+            "group": "SHOP",
+            "class": "build",
+            "custom_details": ABOUT,
+        },
+        "links": [PIPELINE_LINK, COMMIT_LINK],
+    }
+    assert refusals(json.loads(one.encoded(KEY))) == []
+
+
+def test_of_an_unknown_build_only_what_is_known_is_sent():
+    assert made(build=Build(), outcome=Outcome(Result.FAILED, "")).body == {
+        "event_action": "trigger",
+        "payload": {
+            "summary": "unknown repository: build failed",
+            "source": "bitbucket.org/",
+            "severity": "error",
+            "timestamp": NOW,
+            "class": "build",
+            "custom_details": {},
+        },
+        "client": "Bitbucket Pipelines",
+    }
+
+
+def test_a_step_in_a_deployment_is_of_another_class_and_without_a_project_the_workspace_is_the_group():
+    payload = made(build=DEPLOYMENT).body["payload"]
+    assert (payload["class"], payload["group"]) == ("deployment", "acme")
+    assert made(build=DEPLOYMENT, outcome=PIPELINE).body["payload"]["class"] == "build"
 
 
 def test_every_detail_has_its_name():
@@ -176,21 +247,36 @@ def test_every_detail_has_its_name():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [("812", 812), ("9" * 15, int("9" * 15)), ("9" * 16, "9" * 16), ("8a", "8a"), ("٣", "٣"), ("²", "²"), ("-1", "-1")],
+)
+def test_a_number_is_a_number_as_far_as_every_reader_of_json_can_hold_it(number, shown):
+    assert made(build=replace(BUILD, number=number)).body["payload"]["custom_details"]["build_number"] == shown
+
+
 def test_without_a_repository_a_trigger_has_no_key():
     assert "dedup_key" not in made(build=Build(branch="main")).body
     assert "dedup_key" not in made(build=Build(branch="main"), decision=UNKNOWN).body
 
 
-def test_the_links_lead_to_what_the_event_is_about_each_once():
-    links = made(
-        build=PR,
-        outcome=PIPELINE,
-        settings=Settings(links=(("Mine", "https://bitbucket.org/acme/shop/pull-requests/42"),)),
-    ).body["links"]
-    results = "https://bitbucket.org/acme/shop/pipelines/results/812"
-    assert [(link["text"], link["href"]) for link in links] == [
-        ("Mine", "https://bitbucket.org/acme/shop/pull-requests/42"), ("Failed step", f"{results}/steps/%7B33%7D"), ("Pipeline", results),
-    ]  # fmt: skip
+FAILED_BY_API = Outcome(Result.FAILED, "Bitbucket says so")
+PR_LINK = "https://bitbucket.org/acme/shop/pull-requests/42"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"build": PR, "outcome": PIPELINE}, [("Failed step", f"{RESULTS}/steps/%7B33%7D"), ("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
+        ({"build": PR, "outcome": PASSED, "decision": RESOLVE}, [("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
+        ({"build": replace(PR, step_uuid="{22}")}, [("Failed step", f"{RESULTS}/steps/%7B22%7D"), ("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
+        ({"build": replace(PR, step_uuid="{22}"), "outcome": FAILED_BY_API}, [("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
+        ({"build": PR, "settings": Settings(links=(("Mine", PR_LINK),))}, [("Mine", PR_LINK), ("Pipeline", RESULTS)]),
+        ({"build": PR, "settings": Settings(links=(("Mine", PR_LINK), ("Again", PR_LINK)))}, [("Mine", PR_LINK), ("Pipeline", RESULTS)]),
+    ],
+)  # fmt: skip
+def test_the_links_lead_to_what_the_event_is_about_each_once(more, expected):
+    assert [(link["text"], link["href"]) for link in made(**more).body["links"]] == expected
 
 
 def test_a_told_pipeline_is_linked_by_its_uuid_never_the_pager_s_own_run():
@@ -202,17 +288,42 @@ def test_a_told_pipeline_is_linked_by_its_uuid_never_the_pager_s_own_run():
 def test_the_smallest_event_is_what_pagerduty_must_take_with_the_refusal_in_it():
     whole = made(Settings(custom_details={"resolves": ["mine"]}, links=(("x", "https://x"),)))
     small = whole.smallest("400 bad link")
-    assert set(small.body) == {"event_action", "dedup_key", "payload"}
-    assert small.body["dedup_key"] == whole.dedup_key
-    assert set(small.body["payload"]) == {"summary", "source", "severity", "custom_details"}
-    assert small.body["payload"]["custom_details"] == {
-        "note": "PagerDuty refused the whole event: 400 bad link",
-        "resolves": "['mine']",
+    details = {"note": "PagerDuty refused the whole event: 400 bad link", "resolves": "['mine']"}
+    payload = {
+        "summary": "acme/shop: build failed on main (#812, exit code 2)",
+        "source": "bitbucket.org/acme/shop",
+        "severity": "error",
+        "custom_details": details,
     }
+    key = "bitbucket:acme/shop:branch/main:step"
+    assert small == Event("/v2/enqueue", {"event_action": "trigger", "dedup_key": key, "payload": payload})
     assert refusals(json.loads(small.encoded(KEY))) == []
     assert small.smallest("again") is None
-    assert made(outcome=PASSED, decision=RESOLVE).smallest("400") is None
+
+
+def test_the_smallest_event_says_what_resolves_it_if_anything_was_said():
+    assert made().smallest("400").body["payload"]["custom_details"] == {
+        "note": "PagerDuty refused the whole event: 400"
+    }
+    by_hand = made(decision=Decision("", "trigger", resolves="by hand")).smallest("400")
+    assert by_hand.body["payload"]["custom_details"]["resolves"] == "by hand"
     assert "dedup_key" not in made(build=Build()).smallest("400").body
+
+
+def test_only_of_a_trigger_there_is_a_smallest_form():
+    assert made(outcome=PASSED, decision=RESOLVE).smallest("400") is None
+    assert made(decision=Decision("", "acknowledge")).smallest("400") is None
+    assert event.change(Settings(), told(DEPLOYMENT, PASSED)).smallest("400") is None
+
+
+def test_what_the_log_shows_of_an_event():
+    one, long = made(Settings(dedup_key="mine")), made(Settings(summary="x" * 201))
+    assert (one.action, one.dedup_key) == ("trigger", "mine")
+    assert one.summary == "acme/shop: build failed on main (#812, exit code 2)"
+    assert long.summary == "x" * 200 + "…"
+    assert made(Settings(summary="x" * 200)).summary == "x" * 200
+    change = event.change(Settings(), told(DEPLOYMENT, PASSED))
+    assert (change.action, change.dedup_key) == ("change", "")
 
 
 def test_a_resolve_carries_the_complete_payload_but_no_client():
@@ -261,11 +372,65 @@ def test_a_long_summary_is_cut_by_characters_and_told():
     assert summary(settings=Settings(summary="x" * 1024)) == "x" * 1024
 
 
-def test_details_that_are_too_large_give_way_to_a_note():
-    one = made(Settings(custom_details={"dump": "ä" * 1_000_000}))
+SPARE = 512_000 - 64  # for the routing key and its name
+
+
+def size(one: event.Event) -> int:
+    return len(json.dumps(one.body, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def note(one: event.Event, bytes_before: int) -> dict:
+    left_out = f"The details were left out: with them the event had {bytes_before} bytes, PagerDuty takes 512000."
+    return {"note": left_out}
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_details_that_are_too_large_give_way_to_a_note(over):
+    room = SPARE - size(made(Settings(custom_details={"dump": ""})))
+    one = made(Settings(custom_details={"dump": "ä" * (room // 2) + "x" * (room % 2 + over)}))
+    assert one.path == "/v2/enqueue"
     assert len(one.encoded(KEY)) <= 512_000
-    assert "The details were left out" in one.body["payload"]["custom_details"]["note"]
-    assert one.body["links"]
+    if not over:
+        assert size(one) == SPARE
+        assert one.warnings == ()
+        return
+    assert one.body["payload"]["custom_details"] == note(one, SPARE + 1)
+    assert one.warnings == (note(one, SPARE + 1)["note"],)
+    assert set(one.body) == {"event_action", "dedup_key", "payload", "links", "client", "client_url"}
+
+
+def test_a_warning_of_the_summary_stays_beside_that_of_the_details():
+    one = made(Settings(summary="x" * 1025, custom_details={"dump": "x" * 600_000}))
+    assert [warning[:12] for warning in one.warnings] == ["The summary ", "The details "]
+
+
+def test_what_resolves_it_is_said_where_the_details_give_way():
+    decision = Decision("", "trigger", resolves="by hand")
+    details = made(Settings(custom_details={"dump": "x" * 600_000}), decision=decision).body["payload"][
+        "custom_details"
+    ]
+    assert (set(details), details["resolves"]) == ({"note", "resolves"}, "by hand")
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_links_that_are_too_large_go_after_the_details(over):
+    def with_link(length: int) -> event.Event:
+        return made(
+            Settings(custom_details={"dump": "x" * 1_000_000}, links=(("x", "https://x.example/" + "y" * length),))
+        )
+
+    one = with_link(SPARE - size(with_link(0)) + over)
+    assert len(one.encoded(KEY)) <= 512_000
+    assert one.path == "/v2/enqueue"
+    assert one.body["payload"]["summary"] == "acme/shop: build failed on main (#812, exit code 2)"
+    assert set(one.body) == {"event_action", "dedup_key", "payload", "client"} | (
+        set() if over else {"links", "client_url"}
+    )
+
+
+def test_an_event_is_sent_as_compact_utf_8():
+    one = Event("/v2/enqueue", {"payload": {"summary": "Ä"}, "links": [1, 2]})
+    assert one.encoded("k") == '{"routing_key":"k","payload":{"summary":"Ä"},"links":[1,2]}'.encode()
 
 
 @pytest.mark.parametrize("resolves", [5, {"a": "b"}, ["x"], "x" * 600_000])
@@ -280,10 +445,21 @@ def test_the_limit_counts_encoded_bytes(length):
     assert len(made(Settings(custom_details={"dump": "ä" * length})).encoded(KEY)) <= 512_000
 
 
-def test_links_that_are_too_large_go_after_the_details():
-    one = made(Settings(links=tuple(("x", "https://x.example/" + "y" * 100_000) for _ in range(9))))
-    assert len(one.encoded(KEY)) <= 512_000
-    assert one.body["payload"]["summary"] == "acme/shop: build failed on main (#812, exit code 2)"
+def test_what_is_not_seen_is_in_no_part_of_an_event():
+    hidden = "a\x1b[31mb\u202ec\nd\x07\re"
+    one = made(
+        Settings(
+            source=hidden,
+            custom_details={hidden: [hidden, {"x": hidden}, 5, None, True]},
+            links=((hidden, f"https://x/{hidden}"),),
+        ),
+        evidence=Evidence(log_tail="one\r\ntwo\nthr\x08\x08\x08four"),
+    )
+    shown = "abc\ne"
+    assert one.body["payload"]["source"] == shown
+    assert one.body["payload"]["custom_details"][shown] == [shown, {"x": shown}, 5, None, True]
+    assert one.body["payload"]["custom_details"]["log_tail"] == "one\ntwo\nfour"
+    assert one.body["links"][0] == {"href": f"https://x/{shown}", "text": shown}
 
 
 def test_no_secret_is_in_an_event():
@@ -315,11 +491,32 @@ def test_a_word_in_place_of_a_token_neither_breaks_the_event_nor_changes_the_key
     assert one.dedup_key == "bitbucket:acme/shop:deployment/production:step"
 
 
-def test_a_change_event_has_no_action_key_severity_or_client():
-    body = event.change(Settings(), told(DEPLOYMENT, PASSED)).body
-    assert set(body) == {"payload", "links"}
-    assert set(body["payload"]) == {"summary", "source", "timestamp", "custom_details"}
-    assert body["payload"]["summary"] == "acme/shop: deployed to production on main (#812)"
+def test_a_change_event_whole():
+    given = Settings(links=(("Runbook", "https://r.example"),), severity="critical", custom_details={"team": "x"})
+    assert event.change(given, told(DEPLOYMENT, PASSED, warnings=("w",), ways_to_tell=("map it",))) == Event(
+        "/v2/change/enqueue",
+        {
+            "payload": {
+                "summary": "acme/shop: deployed to production on main (#812)",
+                "source": "bitbucket.org/acme/shop",
+                "timestamp": NOW,
+                "custom_details": {
+                    "repository": "acme/shop", "branch": "main", "environment": "production", "build_number": 812, "exit_code": 0,
+                    "pipe_warnings": ["w"], "team": "x",
+                },
+            },
+            "links": [{"href": "https://r.example", "text": "Runbook"}, PIPELINE_LINK],
+        },
+    )  # fmt: skip
+
+
+def test_a_change_event_s_summary_is_the_user_s_or_says_what_ran():
+    assert event.change(Settings(), told(BUILD, PASSED)).body["payload"]["summary"] == "acme/shop: ran on main (#812)"
+    one = event.change(Settings(summary="x" * 1025, source="s"), told(BUILD, PASSED))
+    assert one.body["payload"]["summary"] == "x" * 1023 + "…"
+    assert one.body["payload"]["source"] == "s"
+    assert one.warnings == ("The summary had 1025 characters and was cut to 1024, PagerDuty's limit.",)
+    assert one.body["payload"]["custom_details"]["pipe_warnings"] == list(one.warnings)
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
