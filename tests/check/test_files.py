@@ -17,23 +17,23 @@ from pipe.definition_file import parse
 FOLDER = Path(__file__).parent / "files"
 FILES = sorted(FOLDER.glob("*.yml"))
 MAX_SECONDS = 1.0  # of one processor
+MAX_TIMES = 8  # as long as the run's own reader, which takes a sixth of a second for 2,000 lines
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_report_is_the_one_that_was_reviewed(file):
-    seconds = MAX_SECONDS
-    for _ in range(3):  # the machine may be busy
-        started = time.process_time()
-        made = report(Path("bitbucket-pipelines.yml"), file.read_bytes())
-        found = made.as_text()
-        if (seconds := time.process_time() - started) < MAX_SECONDS:
-            break
-    assert made.file.definition == parse(file.read_bytes())
+    started = time.process_time()
+    definition = parse(file.read_bytes())
+    reading = time.process_time() - started
+    made = report(Path("bitbucket-pipelines.yml"), file.read_bytes())
+    found = made.as_text()
+    seconds = time.process_time() - started - reading
+    assert made.file.definition == definition
     expected = file.with_suffix(".txt")
     if os.environ.get("CHECK_FILES") == "write":
         expected.write_text(found)
     assert found == expected.read_text()
-    assert seconds < MAX_SECONDS
+    assert seconds < max(MAX_SECONDS, MAX_TIMES * reading)  # on a busy machine both take longer
 
 
 def test_there_are_at_least_twenty_and_one_has_2000_lines():
