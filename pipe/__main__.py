@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":  # held back until there is somebody to print the page: the imports take most of a run
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
 import contextlib
 import json
 import logging
@@ -19,7 +24,7 @@ from pipe.build import Build
 from pipe.delivery import deliver
 from pipe.event import Event
 from pipe.lib.environment import present
-from pipe.lib.interrupts import Terminated, raise_on_termination
+from pipe.lib.interrupts import Terminated, ignore_termination, raise_on_termination
 from pipe.log import Log
 from pipe.run import Plan, plan, plan_without_reading
 from pipe.settings import PROXIES, Settings
@@ -141,12 +146,12 @@ class Run:
         self.failed = True
         self.log.fail(message)
 
-    def ended_by(self, signal: Terminated) -> None:
+    def ended_by(self, end: Terminated) -> None:
         """Say what the signal cost, and print what could not be sent any more."""
         if self.unsent is None:
-            self.unsent = list(plan_without_reading(self.settings, self.build, f"{signal} ended the pipe").events)
+            self.unsent = list(plan_without_reading(self.settings, self.build, f"{end} ended the pipe").events)
         left = "before its event was delivered." if self.unsent else "with no event left to send."
-        self.fail(f"{signal} ended the pipe {left}")
+        self.fail(f"{end} ended the pipe {left}")
         self.print_unsent()
 
     @property
@@ -172,6 +177,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         raise_on_termination()
         run = Run(environ)
         run.go()
+        ignore_termination()
     except Terminated as end:
         with contextlib.suppress(Terminated):
             (run or Run(environ)).ended_by(end)
@@ -180,6 +186,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         if not run:
             print(f"✖ The pipe itself failed: {fault(error)}. Nothing was sent. Please report this.", file=sys.stderr)
             return 1
+        ignore_termination()
         run.fail(f"The pipe itself failed: {fault(error)}. Please report this.")
         run.print_unsent()
     return run.status
@@ -197,8 +204,9 @@ def prepare() -> None:
 
 
 if __name__ == "__main__":
+    given = dict(os.environ)
     prepare()
-    exit_status = main()
+    exit_status = main(given)
     with contextlib.suppress(OSError):
         logging.shutdown()
         sys.stdout.flush()

@@ -94,8 +94,10 @@ def _asked_for(settings: Settings, case: Case) -> Decision:
         return Decision(f"Sending nothing: {wording.NO_KEY}.", failed=True)
     if action != "trigger":
         return Decision(f"Sending {action}: {asked}.", action)
-    passed = f"{asked}, and the exit code is 0: this pages for a step that passed." if outcome.exit_code == 0 else ""
-    return Decision(f"Paging: {asked}.", action, passed, resolves=wording.resolves(case, wording.NEVER_RESOLVES))
+    warning = wording.not_by_itself(case, wording.NEVER_RESOLVES)
+    if outcome.exit_code == 0:
+        warning = f"{asked}, and the exit code is 0: this pages for a step that passed. {warning}"
+    return Decision(f"Paging: {asked}.", action, warning, resolves=wording.resolves(case, wording.NEVER_RESOLVES))
 
 
 def _why_not_resolved(settings: Settings, case: Case) -> str:

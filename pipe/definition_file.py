@@ -16,9 +16,11 @@ from typing import Any
 from pipe import definition
 from pipe.definition import Definition, Item, Pipeline, Step
 from pipe.lib import wall
+from pipe.lib.text import one_line
 
 NAME = "bitbucket-pipelines.yml"
 READING_TIME = 2.0  # seconds
+MAX_PATTERN_LENGTH = 1000  # characters, as of a branch's name
 MAX_DEFINITION_BYTES = 1024 * 1024  # of what is understood of it; a file of 2,000 lines makes some 50 KB
 
 # What YAML takes for a number or a boolean (`yes`, `1.10`) may reach the pipe in other words.
@@ -97,7 +99,7 @@ def _pipelines(sections: dict[str, Any]) -> Iterator[Pipeline]:
         for pattern, items in named.items():
             imported = isinstance(items, dict) and "import" in items
             steps = () if imported else tuple(_steps(items, Step(), ours, groups))
-            yield Pipeline(section, str(pattern).strip(), steps, imported)
+            yield Pipeline(section, one_line(str(pattern), MAX_PATTERN_LENGTH), steps, imported)
 
 
 def _pipe_items(node: Any) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ run in it had failed when it last ran, or when another pipeline with the same ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,9 +107,15 @@ class _StepLists:
         return "green" if results and results <= set(PASSED) else ""
 
 
-def read(api: Builds, own: PipelineRun, about: Build, dedup_key: str = "") -> History:
-    """The builds of the same key, by Bitbucket's list: with a DEDUP_KEY every pipeline of the place can have it. Raises
-    Unreadable."""
+def read(
+    api: Builds,
+    own: PipelineRun,
+    about: Build,
+    dedup_key: str = "",
+    pages: Callable[[tuple[str, str]], bool] = lambda _: True,
+) -> History:
+    """The builds of the same key, by Bitbucket's list: with a DEDUP_KEY those of every pipeline of the place. `pages`
+    tells whether another pipeline, by its selector, can open an alert. Raises Unreadable."""
 
     def key_of(run: PipelineRun) -> str:
         subject = of_pipeline(about.of_run(run), "", "", _selector(run))
@@ -117,7 +123,8 @@ def read(api: Builds, own: PipelineRun, about: Build, dedup_key: str = "") -> Hi
 
     key = key_of(own)
     found = api.builds(own.ref_name if own.ref_type == "branch" and not own.pull_request else "")
-    alike = (build for build in found if build.result and build.uuid != own.uuid and key_of(build) == key)
+    others = (build for build in found if build.result and build.uuid != own.uuid and key_of(build) == key)
+    alike = (build for build in others if _selector(build) == _selector(own) or pages(_selector(build)))
     return History(tuple(sorted(alike, key=_number, reverse=True)), own)
 
 

@@ -68,7 +68,12 @@ def ask_own(
             log(f"{_why(error)}; going by what Bitbucket said before.")
             break
         outcome = judge(view)
-    return _with_history(Answer(outcome, build, run), api, dedup_key)
+
+    def pages(selector: tuple[str, str]) -> bool:
+        other = definition.selected(selector)
+        return not other or other.imported or any(step.items for step in other.steps)
+
+    return _with_history(Answer(outcome, build, run), api, dedup_key, pages)
 
 
 def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition, dedup_key: str) -> Answer:
@@ -78,7 +83,7 @@ def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition
         run = api.pipeline(build.told.uuid)
     except Unreadable as error:
         reason = f"{told.reason}; {_why(error)}"
-        may_be_own = _may_be_own(None, build.told.selector, build, definition)
+        may_be_own = may_be_the_pagers_own(None, build.told.selector, build, definition)
         return Answer(replace(told, reason=reason), unknown, may_be_own=may_be_own, refused=error.refused)
     run = replace(
         run,
@@ -92,8 +97,10 @@ def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition
         outcome = judge_told(told, view)
     except Unreadable as error:
         outcome, refused = replace(outcome, doubt=_why(error), error=run.error), error.refused
-    may_be_own = _may_be_own(api, selector, build, definition)
-    return _with_history(Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api, dedup_key)
+    may_be_own = may_be_the_pagers_own(api, selector, build, definition)
+    return _with_history(
+        Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api, dedup_key, lambda _: True
+    )
 
 
 def _looked_at(api: Api, run: PipelineRun, build: Build, definition: Definition, placed: tuple[Placed, ...]) -> Look:
@@ -108,13 +115,14 @@ def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) 
     return (own,) if own else definition.possible(build)
 
 
-def _with_history(answer: Answer, api: Api, dedup_key: str) -> Answer:
-    """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one."""
+def _with_history(answer: Answer, api: Api, dedup_key: str, pages: Callable[[tuple[str, str]], bool]) -> Answer:
+    """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one. `pages`:
+    whether the pipeline of a selector can open an alert."""
     outcome, run = answer.outcome, answer.run
     if not run or outcome.result not in (Result.SUCCESSFUL, Result.FAILED):
         return answer
     try:
-        history = read(api, run, answer.about, dedup_key)
+        history = read(api, run, answer.about, dedup_key, pages)
         newer = next(history.newer, None)
         doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
     except Unreadable as error:
@@ -130,7 +138,7 @@ def _with_history(answer: Answer, api: Api, dedup_key: str) -> Answer:
     )
 
 
-def _may_be_own(api: Api | None, selector: tuple[str, str], build: Build, definition: Definition) -> bool:
+def may_be_the_pagers_own(api: Api | None, selector: tuple[str, str], build: Build, definition: Definition) -> bool:
     """Whether the pipeline that ended is, or may be, one that this pager runs in: then a failure of its own must not
     start it again for ever."""
     kind, pattern = selector

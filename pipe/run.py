@@ -13,7 +13,7 @@ from pipe.definition import Definition
 from pipe.event import Event, Story
 from pipe.evidence import Evidence
 from pipe.filters import kept_out
-from pipe.inquiry import Answer, Api, ask_about_told, ask_own
+from pipe.inquiry import Answer, Api, ask_about_told, ask_own, may_be_the_pagers_own
 from pipe.outcome import Outcome, Result, by_variables, without_any_sign
 from pipe.particulars import Source, gather
 from pipe.placement import Placed
@@ -89,14 +89,15 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
 
 def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
-    outcome = by_variables(settings, build, ()) or Outcome(Result.UNKNOWN, why)
+    outcome = by_variables(settings, build, ()) or Outcome(Result.UNKNOWN, why, of_step=settings.event_action != "auto")
     told = outcome.told and not outcome.of_step
     answer = Answer(outcome, build.told_of(None) if told else build)
     case = Case(outcome, _subject(settings, build, answer), ownership.Ownership(why), in_ci=build.in_ci)
     decision = decide(settings, case)
     warnings = (*settings.problems, *settings.notices, f"{why}.")
     story = Story(answer.about, outcome, case.subject, _now(), Evidence(), warnings=warnings)
-    return Plan(decision, _events(settings, story, decision), told)
+    may_be_own = told and may_be_the_pagers_own(None, build.told.selector, build, Definition(unread=why))
+    return Plan(decision, _events(settings, story, decision), told, may_be_own)
 
 
 def _answer(
@@ -112,7 +113,8 @@ def _answer(
     if outcome and outcome.told and not outcome.of_step:
         if ask:
             return ask_about_told(connect(), outcome, build, definition, settings.dedup_key)
-        return Answer(outcome, build.told_of(None), may_be_own=True)
+        may_be_own = may_be_the_pagers_own(None, build.told.selector, build, definition)
+        return Answer(outcome, build.told_of(None), may_be_own=may_be_own)
     if outcome:
         return Answer(outcome, build)
     if ask:

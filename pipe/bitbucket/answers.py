@@ -32,14 +32,14 @@ def pipeline_run(item: Any) -> PipelineRun:
         **_state(item),
         terminator=_line(terminator, "display_name") or ("somebody" if terminator else ""),
         ref_type=_text(target, "ref_type") or ("pullrequest" if pull_request else ""),
-        ref_name=_text(target, "ref_name") or _text(target, "source") or _text(target, "source", "branch", "name"),
+        ref_name=_line(target, "ref_name") or _line(target, "source") or _line(target, "source", "branch", "name"),
         pull_request=_number(pull_request, "id"),
         # Where the destination stands is unproven [?].
-        destination=_text(target, "destination")
-        or _text(target, "destination", "branch", "name")
-        or _text(pull_request, "destination", "branch", "name"),
+        destination=_line(target, "destination")
+        or _line(target, "destination", "branch", "name")
+        or _line(pull_request, "destination", "branch", "name"),
         selector_type=_text(target, "selector", "type"),
-        selector_pattern=_text(target, "selector", "pattern"),
+        selector_pattern=_line(target, "selector", "pattern"),
         commit=_text(target, "commit", "hash"),
         commit_message=_text(target, "commit", "message"),
         commit_author=_author(_at(target, "commit", "author")),

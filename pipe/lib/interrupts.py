@@ -22,12 +22,18 @@ def raise_on_termination() -> None:
     printed on the way out is printed whole. As a container's first process the pipe would otherwise ignore SIGTERM."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        for each in SIGNALS:
-            signal.signal(each, _ignore)
+        ignore_termination()
         raise Terminated(number)
 
     for number in SIGNALS:
         signal.signal(number, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # one that came while modules were imported arrives now
+
+
+def ignore_termination() -> None:
+    """Once all is said and done, a signal changes nothing any more."""
+    for number in SIGNALS:
+        signal.signal(number, _ignore)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

@@ -193,7 +193,11 @@ def asked(action: str) -> Decision:
     return Decision(f"Sending {action}: EVENT_ACTION is {action}.", action)
 
 
-def paging_asked(warning: str = "") -> Decision:
+NOT_BY_ITSELF = "This alert will not resolve by itself: EVENT_ACTION: trigger never resolves."
+
+
+def paging_asked(before: str = "") -> Decision:
+    warning = f"{before} {NOT_BY_ITSELF}".strip()
     return Decision("Paging: EVENT_ACTION is trigger.", "trigger", warning, resolves=BY_HAND)
 
 

@@ -47,11 +47,6 @@ IMPORT, READ, DECIDE, PRINT = (
 )
 
 
-NO_HANDLER_YET = pytest.mark.xfail(
-    strict=True, reason="while the pipe's modules are imported, signals do what they do by default"
-)
-
-
 @pytest.fixture
 def at_moments(pipe, tmp_path):
     """Runs the pipe, and does something at given moments of the run: sends it signals, or with [] raises an error there."""
@@ -66,8 +61,8 @@ def at_moments(pipe, tmp_path):
 @pytest.mark.parametrize(
     ("moments", "status"),
     [
-        pytest.param({IMPORT: TERM}, 143, marks=NO_HANDLER_YET),
-        pytest.param({IMPORT: INT}, 130, marks=NO_HANDLER_YET),
+        ({IMPORT: TERM}, 143),
+        ({IMPORT: INT}, 130),
         ({READ: TERM}, 143),
         ({"lib/wall.py:_received": INT}, 130),
         ({DECIDE: [*TERM, *INT]}, 130),
@@ -92,7 +87,6 @@ def test_a_signal_at_any_moment_and_a_second_one_print_the_page_that_is_not_deli
     )
 
 
-@pytest.mark.xfail(strict=True, reason="the handler still raises where nothing catches any more")
 @pytest.mark.parametrize("moment", ["pipe/__main__.py:status", "logging/__init__.py:shutdown"])
 def test_a_signal_once_all_is_done_is_no_traceback(at_moments, received, moment):
     run = at_moments({moment: TERM}, FAILS)
@@ -126,11 +120,7 @@ def test_a_signal_while_it_waits_ends_it_at_once_with_the_event_printed(pipe, sa
         (FAILS, ["trigger branch/main:step"]),
         (PASSES, []),
         ({**MAIN, "EXIT_CODE": "x"}, ["trigger branch/main:result unknown"]),
-        pytest.param(
-            {**MAIN, "EVENT_ACTION": "acknowledge"},
-            ["acknowledge branch/main:step"],
-            marks=pytest.mark.xfail(strict=True, reason="after a fault, an explicit action is about a pipeline"),
-        ),
+        ({**MAIN, "EVENT_ACTION": "acknowledge"}, ["acknowledge branch/main:step"]),
     ],
 )
 def test_a_fault_of_the_pipe_s_own_costs_no_page_and_resolves_nothing_by_itself(at_moments, received, environ, sent):
