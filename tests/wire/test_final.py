@@ -1,18 +1,16 @@
-"""A `final:` step with a token, end to end: a real process of the pipe, a local Bitbucket API, and the sandbox."""
+"""A `final:` step, end to end: a real process of the pipe, a local Bitbucket API, and the sandbox."""
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
-from tests.bitbucket_api import BitbucketApi, Log, step, uuid_of
-from tests.conftest import MAIN, Received
+from sandbox import Sandbox
+from tests.bitbucket_api import Log, step, uuid_of
+from tests.conftest import API_TOKEN, MAIN, STEP, TOKEN, Pipe, Received, bitbucket_api
 
-TOKEN = "ATCTT3xFfGN0-a-token-of-the-repository"
 OWN = MAIN["BITBUCKET_STEP_UUID"]
-
 PAGER = "{pipe: acme/pagerduty-events:1.0.0, variables: {INTEGRATION_KEY: $K, BITBUCKET_ACCESS_TOKEN: $T}}"
 FINAL = """
 pipelines:
@@ -24,256 +22,301 @@ pipelines:
       - step: {name: gate, trigger: manual, script: [make]}
       - final: {name: page, script: [%s]}
 """ % PAGER  # fmt: skip
+FINAL_AFTER_SCRIPT = FINAL.replace("script: [%s]" % PAGER, "script: [make], after-script: [%s]" % PAGER)
 AFTER_SCRIPT = "pipelines: {branches: {main: [{step: {name: unit, script: [make], after-script: [%s]}}]}}" % PAGER
 
-
-UNKNOWN = "bitbucket:acme/shop:branch/main:result unknown"
-
-
-class Spoken:
-    """The events about the build; the resolve of `:result unknown` that follows each known result is apart."""
-
-    def __init__(self, received):
-        self.received = received
-
-    @property
-    def events(self):
-        return [
-            e
-            for e in self.received.events
-            if (e["event_action"], e["dedup_key"][-15:]) != ("resolve", ":result unknown")
-        ]
-
-    @property
-    def closing(self):
-        return [event["dedup_key"] for event in self.received.events if event not in self.events]
-
-    @property
-    def actions(self):
-        return [event["event_action"] for event in self.events]
-
-    @property
-    def only(self):
-        assert len(self.events) == 1, self.actions
-        return self.events[0]
-
-    @property
-    def details(self):
-        return self.only["payload"]["custom_details"]
-
-
-@pytest.fixture
-def received(sandbox):
-    return Spoken(Received(sandbox))
-
-
-@pytest.fixture
-def api():
-    with BitbucketApi(token=TOKEN, email="ada@example.org", api_token="ATATT3-api-token") as running:
-        yield running
-
-
-@pytest.fixture
-def final(pipe, api):
-    """Runs the pipe in the final step of a pipeline with these other steps."""
-
-    def run(*others, environ=MAIN, definition=FINAL, own="IN_PROGRESS", pipeline=None, **more):
-        api.pipelines[:] = [kept for kept in api.pipelines if kept.number != 812]
-        steps = [*others, step("[Final Step] page", own, uuid=OWN)]
-        api.pipeline(812, steps, uuid=MAIN["BITBUCKET_PIPELINE_UUID"], **(pipeline or {}))
-        environ = {**environ, "BITBUCKET_API_URL": api.url, "BITBUCKET_ACCESS_TOKEN": TOKEN, **more}
-        found = pipe(environ, definition)
-        assert TOKEN not in found.log
-        return found
-
-    return run
+PAGES = ["trigger branch/main", "resolve branch/main:result unknown"]
+RESOLVES = ["resolve branch/main", "resolve branch/main:result unknown"]
+ONLY_SEES_AGAIN = ["resolve branch/main:result unknown"]
+UNKNOWN = ["trigger branch/main:result unknown"]
+EXPIRED = {"BITBUCKET_ACCESS_TOKEN": "ATCTT3-an-expired-token"}
 
 
 def ok(name="unit"):
     return step(name, "SUCCESSFUL")
 
 
+def in_final_step(pipe, api, *others, number=812, environ=MAIN, definition=FINAL, outcome="IN_PROGRESS", **more):
+    """Starts the pipe in the final step of a pipeline with these other steps; `more` of the pipeline in lower case, of
+    variables in upper case."""
+    about = {name: value for name, value in more.items() if name.islower()}
+    uuid = uuid_of("final", number)
+    steps = [*others, step("[Final Step] page", "IN_PROGRESS", uuid=OWN)]
+    made = api.pipeline(number, steps, uuid=uuid, outcome=outcome, **about)
+    environ = {**environ, "BITBUCKET_BUILD_NUMBER": str(number), "BITBUCKET_PIPELINE_UUID": uuid}
+    environ |= {"BITBUCKET_API_URL": api.url, "BITBUCKET_ACCESS_TOKEN": TOKEN}
+    environ |= {name: value for name, value in more.items() if name.isupper()}
+    return made, pipe.start(environ, definition)
+
+
+@pytest.fixture
+def final(pipe, api):
+    """Runs the pipe there; afterwards the pipeline ends as its steps did."""
+
+    def run(*others, **more):
+        made, process = in_final_step(pipe, api, *others, **more)
+        found = pipe.finish(process)
+        if made.outcome == "IN_PROGRESS" and not any(one.stage for one in others):
+            made.outcome = "FAILED" if any(one.outcome == "FAILED" for one in others) else "SUCCESSFUL"
+        return found
+
+    return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow(tmp_path_factory):
+    """A run that waits out Bitbucket's budget for a step that does not end. It begins before the tests of this file and
+    is looked at behind them, so that nobody waits for it."""
+    clone = tmp_path_factory.mktemp("clone")
+    with Sandbox() as sandbox, bitbucket_api() as api:
+        pipe = Pipe(clone, sandbox)
+        started = time.monotonic()
+        _, process = in_final_step(pipe, api, ok(), step("e2e", "IN_PROGRESS"))
+        yield pipe, process, Received(sandbox), started
+        process.kill()
+
+
+# --- The other steps decide. ------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    ("others", "actions", "says"),
+    ("others", "sent", "says"),
     [
-        ([ok(), ok("e2e")], ["resolve"], "every other step that ran passed"),
-        ([step("unit", "FAILED"), step("e2e", "NOT_RUN")], ["trigger"], '"unit" failed'),
-        ([step("unit", "ERROR")], ["trigger"], '"unit" failed'),
-        ([step("unit", "SYSTEM_ERROR")], ["trigger"], '"unit" failed'),
-        ([step("unit", "USER_ERROR")], ["trigger"], '"unit" failed'),
-        ([step("unit", "EXPIRED")], ["trigger"], '"unit" expired'),
-        ([step("unit", "STOPPED"), step("e2e", "NOT_RUN")], [], 'stopped the pipeline at "unit"'),
-        ([step("unit", "STOPPED", error="Step exceeded its time limit")], ["trigger"], "stopped by an error"),
-        ([step("unit", "FAILED"), step("e2e", "STOPPED", stopped_by="Ada")], ["trigger"], '"unit" failed'),
-        ([step("unit", "NOT_RUN"), step("e2e", "NOT_RUN")], [], "no other step of the pipeline ran"),
-        ([ok(), step("e2e", "NOT_RUN")], ["resolve"], "passed"),
-        ([ok(), step("e2e", "SKIPPED")], ["resolve"], "passed"),
-        ([ok(), step("gate", "PENDING", stage="PAUSED"), step("behind", "PENDING")], ["resolve"], "passed"),
-        ([ok(), step("gate", "PENDING", stage="HALTED")], ["resolve"], "passed"),
-        ([ok(), step("style", "FAILED")], ["resolve"], "passed"),
-        ([step(None, "SUCCESSFUL", run=None)], ["resolve"], "passed"),
-        ([step(None, "FAILED", run=None)], ["trigger"], "an unnamed step"),
-        ([step("unit", "IN_PROGRESS", after=1, becomes="FAILED")], ["trigger"], '"unit" failed'),
-        ([ok(), step("e2e", "IN_PROGRESS", after=1, becomes="SUCCESSFUL")], ["resolve"], "passed"),
-        ([ok(), step("e2e", "EXPLODED")], ["trigger"], "which the pipe does not know"),
+        ([ok(), ok("e2e")], RESOLVES, "Resolving: Bitbucket says that every other step that ran passed."),
+        ([step("unit", "FAILED"), step("e2e", "NOT_RUN")], PAGES, 'Paging: Bitbucket says that "unit" failed.'),
+        ([ok(), step("e2e", "SYSTEM_ERROR")], PAGES, '"e2e" failed'),
+        ([step("unit", "EXPIRED"), step("e2e", "IN_PROGRESS")], PAGES, '"unit" expired'),
+        ([step("unit", "STOPPED"), step("e2e", "NOT_RUN")], [], 'Sending nothing: somebody stopped the pipeline at "unit".'),
+        ([ok(), step("gate", "PENDING", stage="PAUSED"), step("behind", "PENDING")], RESOLVES, "passed"),
+        ([ok(), step("style", "FAILED")], RESOLVES, "passed"),
+        ([step("unit", "IN_PROGRESS", after=1, becomes="FAILED")], PAGES, '"unit" failed'),
+        ([ok(), step("e2e", "EXPLODED")], UNKNOWN, "ended as EXPLODED, which the pipe does not know"),
     ],
 )  # fmt: skip
-def test_the_other_steps_decide(final, received, others, actions, says):
+def test_the_other_steps_decide(final, received, others, sent, says):
     run = final(*others)
-    assert received.actions == actions, run.log
+    assert received.sent == sent, run.log
     assert says in run.log
-    unknown = "does not know" in says
-    assert run.status == int(unknown)
-    if actions == ["trigger"]:
-        assert (received.only["payload"]["severity"] == "warning") is unknown
+    assert run.status == int(sent == UNKNOWN)
+    assert {event["payload"]["severity"] for event in received.events} <= {
+        "warning" if sent == UNKNOWN else "error",
+        "warning",
+    }
 
 
-def test_the_failing_steps_are_named_and_the_first_is_linked(final, received):
+def test_the_page_names_the_failed_steps_links_the_first_and_quotes_bitbucket_s_error(final, api, received):
     broken = uuid_of("broken")
-    final(step("integration tests", "FAILED", uuid=broken), step("lint", "FAILED"), ok())
-    assert received.only["payload"]["summary"] == 'acme/shop: "integration tests" and 1 more failed on main (#812)'
+    error = "Container 'Build' exceeded memory limit."
+    final(
+        step("integration tests", "FAILED", uuid=broken, error=error),
+        step("lint", "FAILED"),
+        ok(),
+        message="Use more memory\n\nx",
+    )
+    payload = received.page["payload"]
+    assert (
+        payload["summary"] == 'acme/shop: "integration tests" and 1 more failed on main (#812, exceeded memory limit)'
+    )
     assert received.details["failed_steps"] == ["integration tests", "lint"]
-    assert received.only["links"][0]["text"] == "Failed step"
-    assert received.only["links"][0]["href"].endswith(f"/steps/%7B{broken.strip('{}')}%7D")
+    assert received.details["error"] == error
+    assert received.details["commit_message"] == "Use more memory"
+    assert "log_tail" not in received.details
+    assert api.asked("/log") == []
+    assert received.page["links"][0]["text"] == "Failed step"
+    assert received.page["links"][0]["href"].endswith(f"/steps/%7B{broken.strip('{}')}%7D")
 
 
-def test_a_step_that_never_ends_is_unknown_after_the_budget(final, received):
-    started = time.monotonic()
-    run = final(ok(), step("e2e", "IN_PROGRESS"))
-    assert 8 < time.monotonic() - started < 18
-    assert run.status == 1
-    assert received.only["payload"]["severity"] == "warning"
-    assert '"e2e" had not finished' in received.details["reason"]
+def test_a_stop_that_carries_an_error_is_a_failure(final, received):
+    run = final(step("unit", "STOPPED", error="Step exceeded its time limit"))
+    assert received.sent == PAGES
+    assert "stopped by an error" in run.log
 
 
-def test_a_failure_does_not_wait_for_the_rest(final, received):
-    started = time.monotonic()
-    final(step("unit", "FAILED"), step("e2e", "IN_PROGRESS"))
-    assert received.actions == ["trigger"]
-    assert time.monotonic() - started < 5
+@pytest.mark.parametrize(("outcome", "sent"), [("FAILED", PAGES), ("PAUSED_FOR_EVER", UNKNOWN)])
+def test_the_pipeline_s_own_result_is_never_contradicted(final, received, outcome, sent):
+    final(ok(), outcome=outcome)
+    assert received.sent == sent
 
 
-@pytest.mark.parametrize(
-    ("fault", "says"),
-    [
-        ({"status": 401}, "401"),
-        ({"status": 403}, "Pipelines: Read"),
-        ({"status": 404}, "404"),
-        ({"status": 429, "headers": {"Retry-After": "600"}}, "429"),
-        ({"status": 503}, "503"),
-        ({"delay": 60}, "no answer in time"),
-        ({"body": b"<html>"}, ""),
-        ({"body": b"[]"}, ""),
-        ({"drop": "before"}, ""),
-    ],
-)
-def test_what_cannot_be_read_pages_a_warning_with_the_reason(final, api, received, fault, says):
-    api.fault("pipelines/", times=1000, **fault)
-    started = time.monotonic()
-    run = final(ok())
-    assert time.monotonic() - started < 20
-    assert run.status == 1
-    assert received.only["dedup_key"].endswith(":result unknown")
-    assert says in received.details["reason"]
-    assert received.details["reason"].split(". ")[0] in run.log
+def test_an_odd_step_does_not_hide_a_failed_one(final, received):
+    final(step("unit", "FAILED"), step("odd", "FAILED", state=None))
+    assert received.sent == PAGES
+    assert received.details["failed_steps"] == ["unit"]
+
+
+@pytest.mark.xfail(strict=True, reason="a custom pipeline's name goes into the key as Bitbucket's API sends it")
+def test_nothing_unseen_in_bitbucket_s_names_reaches_the_log_or_the_event(final, received):
+    final(step("un\x1b[31mit\u202e", "FAILED", error="no\x07 me\x9bmory"), selector=("custom", "nig\x1b[2Jht\u2066ly"))
+    # what is checked of every run
+    assert received.details["failed_steps"] == ["unit"]
+
+
+# --- What Bitbucket does not tell. ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("fault", "more", "says"),
     [
-        ({"BITBUCKET_ACCESS_TOKEN": "ATCTT3-an-expired-token"}, "Renew BITBUCKET_ACCESS_TOKEN, with the scope Pipelines: Read"),
-        ({"BITBUCKET_ACCESS_TOKEN": "", "ATLASSIAN_ACCOUNT_EMAIL": "ada@example.org", "ATLASSIAN_API_TOKEN": "ATATT3-wrong"},
-         "Renew ATLASSIAN_API_TOKEN, with the scope read:pipeline:bitbucket"),
+        ({}, EXPIRED, "Renew BITBUCKET_ACCESS_TOKEN, with the scope Pipelines: Read"),
+        ({}, {"BITBUCKET_ACCESS_TOKEN": "", **API_TOKEN, "ATLASSIAN_API_TOKEN": "ATATT3-wrong"}, "Renew ATLASSIAN_API_TOKEN, with the scope read:pipeline:bitbucket"),
+        ({"status": 403}, {}, "the token may not read pipelines (403), it lacks the scope Pipelines: Read"),
+        ({"status": 429, "headers": {"Retry-After": "600"}}, {}, "Bitbucket's rate limit is reached (429)"),
+        ({"body": b"<html>"}, {}, "Bitbucket's answer could not be read"),
     ],
 )  # fmt: skip
-def test_an_expired_token_is_told_with_what_to_renew(final, received, more, says):
+def test_what_cannot_be_read_pages_a_warning_with_the_reason(final, api, received, fault, more, says):
+    if fault:
+        api.fault("pipelines/", times=1000, **fault)
     run = final(ok(), **more)
-    assert run.status == 1
+    assert (run.status, received.sent) == (1, UNKNOWN)
+    assert received.only["payload"]["severity"] == "warning"
     assert says in received.details["reason"]
-    assert says in run.log
+    assert says in run.yellow
+    assert received.details["resolves"] == "by the next known result of a pipeline on main"
 
 
 def test_an_api_token_is_as_good_as_an_access_token(final, received):
-    more = {
-        "BITBUCKET_ACCESS_TOKEN": "",
-        "ATLASSIAN_ACCOUNT_EMAIL": "ada@example.org",
-        "ATLASSIAN_API_TOKEN": "ATATT3-api-token",
-    }
-    final(ok(), **more)
-    assert received.actions == ["resolve"]
+    final(ok(), BITBUCKET_ACCESS_TOKEN="", **API_TOKEN)
+    assert received.sent == RESOLVES
+
+
+@pytest.mark.parametrize(("definition", "environ"), [(FINAL, {}), (FINAL_AFTER_SCRIPT, {"EXIT_CODE": "0"})])
+def test_without_a_token_a_final_step_is_not_silent_but_says_what_to_give(pipe, received, definition, environ):
+    run = pipe({**MAIN, **environ}, definition)
+    assert (run.status, received.sent) == (1, UNKNOWN)
+    give_a_token, give_a_status = received.details["ways_to_tell"]
+    assert "BITBUCKET_ACCESS_TOKEN" in give_a_token
+    assert "BUILD_STATUS" in give_a_status
+
+
+@pytest.mark.parametrize(("others", "sent"), [([step("unit", "FAILED")], PAGES), ([ok()], RESOLVES)])
+def test_an_exit_code_of_0_in_a_final_step_s_after_script_is_not_the_pipeline_s(final, received, others, sent):
+    run = final(*others, definition=FINAL_AFTER_SCRIPT, EXIT_CODE="0")
+    assert (run.status, received.sent) == (0, sent)
+
+
+def test_a_build_status_spares_bitbucket(final, api, received):
+    final(step("unit", "FAILED"), BUILD_STATUS="successful")
+    assert (received.sent, api.requests) == (RESOLVES, [])
+
+
+@pytest.mark.parametrize(("code", "sent"), [("1", "trigger"), ("0", "resolve")])
+def test_in_an_after_script_bitbucket_is_not_asked(final, api, received, code, sent):
+    run = final(step("other", "FAILED"), definition=AFTER_SCRIPT, EXIT_CODE=code)
+    assert (run.status, received.sent) == (0, [f"{sent} branch/main:step"])
+    assert api.requests == []
+
+
+def test_an_after_script_whose_exit_code_is_missing_does_not_take_the_other_steps_for_its_own(final, received):
+    run = final(ok("build"), definition=AFTER_SCRIPT)
+    assert (run.status, received.sent) == (1, UNKNOWN)
+    assert "this step's own exit code is missing" in received.details["reason"]
 
 
 # --- Out of order. ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("newer", "environ", "actions"),
+    ("newer", "environ", "doubt"),
     [
-        ({"outcome": "FAILED"}, {}, []),
-        ({"outcome": "SUCCESSFUL"}, {}, ["resolve"]),
-        ({"outcome": "IN_PROGRESS"}, {}, ["resolve"]),
-        ({"outcome": "FAILED", "ref": "dev"}, {}, ["resolve"]),
-        ({"outcome": "FAILED", "selector": ("custom", "nightly")}, {}, ["resolve"]),
-        ({"outcome": "FAILED"}, {"BITBUCKET_STEP_RUN_NUMBER": "2"}, []),
+        ({"outcome": "FAILED"}, {}, "the newer build #813 did not pass"),
+        ({"outcome": "FAILED"}, {"BITBUCKET_STEP_RUN_NUMBER": "2"}, "the newer build #813 did not pass"),
+        ({"outcome": "FAILED", "selector": ("custom", "nightly")}, {}, ""),
     ],
 )
-def test_a_resolve_is_withheld_when_a_newer_build_of_the_same_ref_and_selector_failed(
-    final, api, received, newer, environ, actions
+def test_an_old_build_s_success_or_its_rerun_does_not_close_a_newer_failure(
+    final, api, received, newer, environ, doubt
 ):
     api.pipeline(813, [step("unit", "FAILED")], **newer)
     run = final(ok(), **environ)
-    assert received.actions == actions, run.log
-    assert actions or "#813" in run.log
+    assert received.sent == (ONLY_SEES_AGAIN if doubt else RESOLVES)
+    assert (f"Not resolving: {doubt}." in run.yellow) is bool(doubt)
 
 
-def test_a_trigger_is_never_withheld_and_carries_the_newer_build(final, api, received):
+def test_a_failed_build_that_a_newer_one_has_overtaken_pages_and_says_so_in_its_title(final, api, received):
     api.pipeline(813, [ok()], outcome="SUCCESSFUL")
     final(step("unit", "FAILED"))
-    assert received.only["event_action"] == "trigger"
-    assert received.details["newer_build"].startswith(
-        "#813 SUCCESSFUL https://bitbucket.org/acme/shop/pipelines/results/813"
-    )
+    assert received.page["payload"]["summary"] == 'acme/shop: "unit" failed on main (#812; newer #813 passed)'
+    assert received.details["newer_build"] == "#813 SUCCESSFUL https://bitbucket.org/acme/shop/pipelines/results/813"
 
 
-def test_when_newer_builds_cannot_be_seen_a_failure_pages_and_a_success_resolves_nothing(final, api, received):
+def test_where_the_other_builds_cannot_be_seen_a_failure_pages_and_a_success_resolves_nothing(final, api, received):
     api.fault(r"sort=", times=1000, status=403)
     run = final(ok())
-    assert (run.status, received.events) == (0, [])
-    assert "the other builds could not be seen" in run.log
-    final(step("unit", "FAILED"))
-    assert received.actions == ["trigger"]
+    assert (run.status, received.sent) == (0, ONLY_SEES_AGAIN)
+    assert "Not resolving: the other builds could not be seen" in run.yellow
+    final(step("unit", "FAILED"), number=814)
+    assert received.sent == [*ONLY_SEES_AGAIN, *PAGES]
 
 
-# --- Where the API has no say. ----------------------------------------------------------------------------------------
+def test_a_run_in_which_no_step_was_skipped_costs_three_requests(final, api):
+    for number in (809, 810, 811):
+        api.pipeline(number, [step("unit", "FAILED")], outcome="FAILED")
+    final(ok())
+    assert [request.path.rpartition("/")[2][:9] for request in api.requests] == [
+        "%7B" + uuid_of("final", 812)[1:7],
+        "steps",
+        "pipelines",
+    ]
 
 
-@pytest.mark.parametrize(("code", "actions"), [("1", ["trigger"]), ("0", ["resolve"])])
-def test_in_an_after_script_the_api_neither_delays_nor_changes_what_the_exit_code_decided(
-    final, api, received, code, actions
+# --- Cases that went wrong once. --------------------------------------------------------------------------------------
+
+
+def test_where_every_build_skips_something_a_failure_is_resolved_and_the_next_one_pages_anew(final, sandbox, received):
+    final(step("API tests", "FAILED"), step("Web tests", "SKIPPED"), number=1)
+    assert received.details["resolves"].startswith(
+        'by a green run of this pipeline on main in which "API tests" ran; until then no failure'
+    )
+    final(ok("API tests"), step("Web tests", "SKIPPED"), number=2)
+    assert received.open == []
+    run = final(step("API tests", "SKIPPED"), step("Web tests", "FAILED"), number=3)
+    assert received.open == ["branch/main"]
+    final(ok("API tests"), step("Web tests", "SKIPPED"), number=4)
+    run = final(ok("API tests"), step("Web tests", "SKIPPED"), number=5)
+    assert received.open == ["branch/main"]
+    assert 'Not resolving: "Web tests" did not run, and failed when it last ran (#3)' in run.yellow
+    assert len([one for one in sandbox.incidents() if one["dedup_key"].endswith("branch/main")]) == 2
+
+
+@pytest.mark.parametrize(("name", "shown"), [("Deploy", '"Deploy"'), (None, "an unnamed step")])
+def test_a_manual_step_that_failed_is_not_resolved_by_a_push_that_waits_at_its_gate(final, received, name, shown):
+    final(ok("build"), step(name, "FAILED"), number=811)
+    run = final(ok("build"), step(name, "PENDING", stage="PAUSED"), number=812)
+    assert received.open == ["branch/main"]
+    assert f"Not resolving: {shown} did not run, and failed when it last ran (#811)" in run.yellow
+    final(ok("build"), ok(name), number=813)
+    assert received.open == []
+
+
+def test_a_manual_publish_of_a_release_that_failed_is_not_resolved_by_the_next_one_that_waits_at_its_gate(
+    final, received
 ):
-    api.fault("", times=1000, delay=60)
-    started = time.monotonic()
-    run = final(ok(), definition=AFTER_SCRIPT, EXIT_CODE=code)
-    assert (run.status, received.actions) == (0, actions)
-    assert api.requests == []
-    assert time.monotonic() - started < 5
+    definition = FINAL.replace("branches:", "tags:").replace("main:", "'v*':")
+    for number, tag, publish in [
+        (1, "v2.0.1", step("Publish", "FAILED")),
+        (2, "v2.0.2", step("Publish", "PENDING", stage="PAUSED")),
+        (3, "v2.0.3", ok("Publish")),
+    ]:
+        about = {"ref": tag, "ref_type": "tag", "selector": ("tags", "v*")}
+        run = final(
+            ok("build"), publish, number=number, environ={**STEP, "BITBUCKET_TAG": tag}, definition=definition, **about
+        )
+        assert received.open == ([] if number == 3 else ["tag/v"]), run.log
 
 
-def test_an_after_script_whose_exit_code_is_missing_does_not_take_the_other_steps_for_its_own(final, received):
-    run = final(ok("build"), definition=AFTER_SCRIPT)
-    assert run.status == 1
-    assert received.only["payload"]["severity"] == "warning"
-    assert "this step's own exit code is missing" in received.details["reason"]
-
-
-def test_a_step_that_is_alone_cannot_judge_itself(final, received):
-    assert final().status == 1
-    assert received.only["payload"]["severity"] == "warning"
-
-
-def test_an_explicit_action_is_the_user_s_word_and_asks_bitbucket_nothing(final, api, received):
-    run = final(step("unit", "FAILED"), EVENT_ACTION="resolve")
-    assert (run.status, received.actions, api.requests) == (0, ["resolve"], [])
+def test_a_token_that_expires_is_one_warning_and_renewed_it_leaves_no_alert_open_so_that_the_next_one_is_new(
+    final, sandbox, received
+):
+    assert final(ok(), number=1, **EXPIRED).status == 1
+    final(step("unit", "FAILED"), number=2, **EXPIRED)
+    final(step("unit", "FAILED"), number=3, **EXPIRED)
+    assert received.open == ["branch/main:result unknown"]
+    final(ok(), number=4)
+    assert received.open == []
+    final(ok(), number=5, **EXPIRED)
+    assert received.open == ["branch/main:result unknown"]
+    assert len(sandbox.incidents()) == 2
 
 
 # --- The log's tail. --------------------------------------------------------------------------------------------------
@@ -281,112 +324,30 @@ def test_an_explicit_action_is_the_user_s_word_and_asks_bitbucket_nothing(final,
 
 def test_the_log_s_tail_is_fetched_by_range_cleaned_and_masked(final, api, received):
     end = b"start\r\n\x1b[31m10%\r50%\r100%\x1b[0m\nsecret " + TOKEN.encode() + b"\nassert 3 == 4\n"
-    run = final(step("unit", "FAILED", log=Log(500_000_000, end)), LOG_LINES="3")
+    final(step("unit", "FAILED", log=Log(500_000_000, end)), LOG_LINES="3")
     assert received.details["log_tail"].splitlines() == ["100%", "secret ****", "assert 3 == 4"]
     assert [request.headers["range"] for request in api.storage.requests] == ["bytes=-65536"]
     assert api.storage.requests[0].authorization is None
-    assert run.status == 0
-
-
-def test_without_log_lines_no_log_is_fetched(final, api, received):
-    final(step("unit", "FAILED", log=b"x\n"))
-    assert "log_tail" not in received.details
-    assert api.storage.requests == []
 
 
 def test_a_log_that_cannot_be_read_costs_a_warning_not_the_page(final, api, received):
-    api.fault("/log", times=1000, delay=60)
-    started = time.monotonic()
+    api.fault("/log", times=1000, status=404)
     run = final(step("unit", "FAILED", log=b"x\n"), LOG_LINES="3")
-    assert run.status == 0
+    assert (run.status, received.sent) == (0, PAGES)
     assert "The log's tail could not be read" in received.details["pipe_warnings"][0]
-    assert time.monotonic() - started < 6
 
 
-def test_a_failed_step_beyond_the_first_page_is_seen_without_a_next_link(final, api, received):
-    api.next_origin, api.page_length = None, 50
-    final(*(ok(f"s{n}") for n in range(51)), step("last", "FAILED"))
-    assert received.details["failed_steps"] == ["last"]
+# --- Last, the run that was begun first. ------------------------------------------------------------------------------
 
 
-def test_an_odd_step_does_not_hide_a_failed_one(final, received):
-    odd = step("odd")
-    odd.override["state"] = None
-    final(step("unit", "FAILED"), odd)
-    assert received.only["payload"]["severity"] == "error"
-
-
-@pytest.mark.parametrize(
-    ("outcome", "severity"), [("FAILED", ["error"]), ("ERROR", ["error"]), ("PAUSED_FOR_EVER", ["warning"])]
-)
-def test_the_pipeline_s_own_result_is_never_contradicted(final, received, outcome, severity):
-    final(ok(), pipeline={"outcome": outcome})
-    assert [event["payload"]["severity"] for event in received.events] == severity
-
-
-@pytest.mark.parametrize(("others", "actions"), [([step("unit", "FAILED")], ["trigger"]), ([ok()], ["resolve"])])
-def test_an_exit_code_of_0_from_a_final_step_s_after_script_is_not_the_pipeline_s(final, received, others, actions):
-    definition = FINAL.replace("script: [%s]" % PAGER, "script: [make], after-script: [%s]" % PAGER)
-    run = final(*others, definition=definition, EXIT_CODE="0")
-    assert received.actions == actions
-    assert run.status == 0
-
-
-# --- Cases that must come out right. ----------------------------------------------------------------------------------
-
-
-def statuses(sandbox):
-    return {
-        incident["dedup_key"].removeprefix("bitbucket:acme/shop:"): incident["status"]
-        for incident in sandbox.incidents()
-    }
-
-
-def test_with_conditions_every_build_skips_something_and_a_failure_is_resolved_and_the_next_one_pages(
-    final, api, sandbox
-):
-    run = final(step("API tests", "FAILED"), step("Web tests", "SKIPPED"))
-    resolves = json.loads(sandbox.requests[0].body)["payload"]["custom_details"]["resolves"]
-    assert resolves.startswith(
-        'by a green run of this pipeline on main in which "API tests" ran; until then no failure'
-    )
-    assert run.status == 0
-    api.pipeline(811, [step("API tests", "FAILED"), step("Web tests", "SKIPPED")], outcome="FAILED")
-    final(step("API tests", "SUCCESSFUL"), step("Web tests", "SKIPPED"))
-    assert statuses(sandbox)["branch/main"] == "resolved"
-    final(step("API tests", "SKIPPED"), step("Web tests", "FAILED"))
-    assert [incident["status"] for incident in sandbox.incidents() if incident["dedup_key"].endswith("main")] in (
-        ["triggered", "resolved"],
-        ["resolved", "triggered"],
-    )
-
-
-def test_a_failed_manual_deploy_is_not_resolved_by_a_push_that_waits_at_its_gate(final, api, received):
-    api.pipeline(811, [step("build", "SUCCESSFUL"), step("deploy", "FAILED")], outcome="FAILED")
-    run = final(step("build", "SUCCESSFUL"), step("deploy", "PENDING", stage="PAUSED"))
-    assert received.events == []
-    assert 'WARNING: Not resolving: "deploy" did not run, and failed when it last ran (#811).' in run.log
-    final(step("build", "SUCCESSFUL"), step("deploy", "SUCCESSFUL"))
-    assert received.actions == ["resolve"]
-
-
-def test_a_token_that_expires_and_is_renewed_leaves_no_alert_open(final, sandbox):
-    expired = {"BITBUCKET_ACCESS_TOKEN": "ATCTT3-expired-long-ago"}
-    assert final(ok(), **expired).status == 1
-    assert final(step("unit", "FAILED"), **expired).status == 1
-    assert statuses(sandbox) == {"branch/main:result unknown": "triggered"}
-    assert final(ok()).status == 0
-    assert set(statuses(sandbox).values()) == {"resolved"}
-    final(ok(), **expired)
-    assert [incident["status"] for incident in sandbox.incidents()].count("triggered") == 1
-
-
-def test_every_known_result_closes_the_alert_about_the_pipe_s_sight(final, received):
-    final(step("unit", "FAILED"))
-    assert received.closing == [UNKNOWN]
-
-
-def test_a_failed_build_that_a_newer_one_has_overtaken_says_so_in_its_title(final, api, received):
-    api.pipeline(813, [ok()], outcome="SUCCESSFUL")
-    final(step("unit", "FAILED"))
-    assert received.only["payload"]["summary"] == 'acme/shop: "unit" failed on main (#812; newer #813 passed)'
+def test_a_step_that_never_ends_is_unknown_after_the_budget(slow):
+    pipe, process, received, started = slow
+    run = pipe.finish(process)
+    assert run.status == 1
+    assert received.sent == UNKNOWN
+    assert '"e2e" had not finished when the time to wait was over' in received.details["reason"]
+    waits = [
+        float(line.split(" in ")[1].removesuffix(" s.")) for line in run.log.splitlines() if "looking again in" in line
+    ]
+    assert 5 < sum(waits) < 15
+    assert time.monotonic() - started > sum(waits)
