@@ -206,6 +206,11 @@ def prepare() -> None:
 if __name__ == "__main__":
     given = dict(os.environ)
     prepare()
+    if sys.argv[1:2] == ["check"]:
+        from pipe import check  # nothing of it is needed to page
+
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        sys.exit(check.main(sys.argv[2:]))
     exit_status = main(given)
     with contextlib.suppress(OSError):
         logging.shutdown()

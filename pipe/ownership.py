@@ -94,7 +94,8 @@ def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownershi
     """A DEDUP_KEY that another place, or both a step and a pipeline, can have."""
     if not subject.given_key:
         return None
-    if elsewhere := [one for one in found if one.item.dedup_key and not _is_bound(one, build)]:
+    opening = [one for one in found if one.opens_a_steps_alert or one.opens_a_pipelines_alert]
+    if elsewhere := [one for one in opening if one.item.dedup_key and not _is_bound(one, build)]:
         return Ownership(f"{_names(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
     others = [one for one in found if (one.opens_a_pipelines_alert if subject.is_step else one.opens_a_steps_alert)]
     if others:

@@ -133,7 +133,7 @@ def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Pl
 
 def _could_be(text: str, value: str) -> bool:
     """Whether the step's shell can have made the value of the text: what stands around each `$` decides."""
-    literal = re.split(r"\$\{[^}]*\}|\$\(.*\)|\$\w*|`.*`|\\.?", " ".join(text.split()))
+    literal = re.split(r"\s*(?:\$\{[^}]*\}|\$\(.*\)|\$\w*|`.*`|\\.?)\s*", " ".join(text.split()))
     return re.fullmatch(".*".join(map(re.escape, literal)), value, re.DOTALL) is not None
 
 

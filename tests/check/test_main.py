@@ -13,12 +13,11 @@ import pytest
 from tests.conftest import ROOT
 
 EXAMPLES = Path(__file__).parent / "examples"
-CODE = "import sys; from pipe.check import main; raise SystemExit(main(sys.argv[1:]))"
 
 
 def check(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     run = subprocess.run(
-        [sys.executable, "-c", CODE, *argv], cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        [sys.executable, "-P", "-m", "pipe", "check", *argv], cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert "Traceback" not in run.stderr
     return run

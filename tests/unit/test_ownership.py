@@ -72,6 +72,7 @@ def test_an_unnamed_alert_is_owned_only_where_the_file_shows_exactly_one_step(te
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', '$NAME')}", False),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'unit $NAME')}", False),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'e2e $NAME')}", True),
+        (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'unit tests $NAME')}", False),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'Unit tests')}", True),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', 'yes')}", False),
         (DEFAULT % f"{step(alert='unit tests')}, {step('more', '1.10')}", False),
@@ -207,6 +208,12 @@ def test_in_a_pull_request_a_step_s_environment_changes_no_key():
         ("branches: {main: [%s, %s]}" % (step(dedup_key="shop-main"), step("b")), "shop-main", True),
         ("branches: {main: [%s, %s]}" % (step(dedup_key="$K"), step("b")), "shop-main", True),
         ("default: [%s]" % step(dedup_key="$K"), "shop-main", False),
+        (
+            "default: [%s], custom: {close: [%s]}"
+            % (step(dedup_key="shop-$BITBUCKET_BRANCH"), step(where="script", dedup_key="$K", event_action="resolve")),
+            "shop-main",
+            True,
+        ),
     ],
 )
 def test_a_dedup_key_counts_as_a_name_where_only_builds_of_this_branch_can_have_it(text, key, expected):

@@ -144,7 +144,6 @@ def test_an_odd_step_does_not_hide_a_failed_one(final, received):
     assert received.details["failed_steps"] == ["unit"]
 
 
-@pytest.mark.xfail(strict=True, reason="a custom pipeline's name goes into the key as Bitbucket's API sends it")
 def test_nothing_unseen_in_bitbucket_s_names_reaches_the_log_or_the_event(final, received):
     final(step("un\x1b[31mit\u202e", "FAILED", error="no\x07 me\x9bmory"), selector=("custom", "nig\x1b[2Jht\u2066ly"))
     # what is checked of every run

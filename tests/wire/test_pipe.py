@@ -387,7 +387,6 @@ def test_a_proxy_variable_that_nobody_expanded_is_absent(pipe, received):
     assert (run.status, received.sent) == (0, ["trigger branch/main:step"])
 
 
-@pytest.mark.xfail(strict=True, reason="prepare() empties it before the settings are read, so no warning")
 def test_a_proxy_variable_that_nobody_expanded_is_told(pipe):
     assert unexpanded_ones(pipe({**MAIN, **FAILS, **PROXIES})) == list(PROXIES)
 
