@@ -156,7 +156,7 @@ def stays_open(checked: Checked) -> Iterator[Found]:
 )
 def name_without_clone(checked: Checked) -> Iterator[Found]:
     for row in checked.rows:
-        if row.promise.on_success == "resolves" and not row.use.at.has_clone and row.use.is_by_exit_code:
+        if row.promise.on_success.startswith("resolves") and not row.use.at.has_clone and row.use.is_by_exit_code:
             others = [one for one in _alike(checked, row) if one.at.pipeline is row.use.at.pipeline]
             if len(others) > 1:
                 yield Found(row.line, f"{_names(others)} have one ALERT_NAME, and {row.step} has no clone.")
