@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -82,7 +82,9 @@ class Page:
         end = time.monotonic() + PATIENCE
 
         def is_true() -> object:
-            with suppress(StaleElementReferenceException):  # it was replaced while it was looked at
+            with suppress(
+                NoSuchElementException, StaleElementReferenceException
+            ):  # not there yet, or replaced while it was looked at
                 return true()
 
         while not is_true():

@@ -21,12 +21,22 @@ def smaller(picture: bytes) -> bytes:
         [bytes(row[at : at + 3]) for at in range(0, len(row), samples)] for row in _rows(data, width * samples, samples)
     ]
     shades = Counter(shade for row in rows for shade in row)
-    palette = [shade for shade, _ in shades.most_common(256)]
+    palette = _palette(shades)
     index = {shade: palette.index(min(palette, key=lambda one: _distance(one, shade))) for shade in shades}
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     body = zlib.compress(b"".join(b"\0" + bytes(map(index.__getitem__, row)) for row in rows), 9)
     chunks = ((b"IHDR", header), (b"PLTE", b"".join(palette)), (b"IDAT", body), (b"IEND", b""))
     return SIGNATURE + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def _palette(shades: Counter[bytes]) -> list[bytes]:
+    """At most 256: each time the one whose pixels would look worst without it, so that rare colours stay colours."""
+    palette: list[bytes] = []
+    wrong = dict.fromkeys(shades, 3 * 256**2)
+    while len(palette) < 256 and (worst := max(wrong, key=lambda shade: wrong[shade] * shades[shade])) not in palette:
+        palette.append(worst)
+        wrong = {shade: min(distance, _distance(worst, shade)) for shade, distance in wrong.items()}
+    return palette
 
 
 def _distance(one: bytes, other: bytes) -> int:

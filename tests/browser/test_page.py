@@ -207,6 +207,14 @@ def test_focus_stays_while_events_arrive(page: Page, sandbox: Sandbox) -> None:
     assert page.focused == "incident-1"
 
 
+def test_a_menu_stays_open_while_events_arrive(page: Page, sandbox: Sandbox) -> None:
+    page.find("#clear summary").click()
+    send(sandbox, alert())
+    page.until(lambda: "Forget 1 incident, 1 call and 0 change events?" in page.text)
+    page.press(Keys.ESCAPE)
+    assert "Forget 1 incident" not in page.text
+
+
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (320, True), (1280, True)])
 def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(page: Page, sandbox: Sandbox, width: int, dark: bool) -> None:
     long = "unbroken" * 30
