@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox pictures test histories bench lint format image lock clean
+.PHONY: help demo sandbox pictures test histories mutants bench lint format image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
@@ -25,6 +25,9 @@ test: $(VENV)/ready  ## all tests; the container tests too where a Docker engine
 
 histories: $(VENV)/ready  ## 10,000 generated histories of builds (HISTORIES=n): no lost page, no false resolve
 	$(BIN)/python -m tests.histories
+
+mutants: $(VENV)/ready  ## changes the rules in small ways and lists the changes that no test notices
+	$(BIN)/python -m tests.mutants $(ONLY)
 
 bench: $(VENV)/ready  ## speed, memory and size beside what they are compared with
 	$(BIN)/python -m bench

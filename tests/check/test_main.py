@@ -17,7 +17,11 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 def check(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     run = subprocess.run(
-        [sys.executable, "-P", "-m", "pipe", "check", *argv], cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        [sys.executable, "-P", "-m", "pipe", "check", *argv],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert "Traceback" not in run.stderr
     return run
