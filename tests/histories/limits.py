@@ -92,12 +92,13 @@ def a_pipeline_broken_by_its_own_pager(truth: Truth, sighting: Sighting) -> bool
 
 
 def namesakes_count_as_one(sighting: Sighting) -> bool:
-    """> Steps are compared by trimmed name; namesakes, and those without a name, count as one. ("By the API")"""
+    """> Steps are compared by trimmed name; namesakes, and those without a name, count as one. ("By the API")
+    > `on-fail: ignore` ones left out, by the definition, by trimmed name, if every step of that name is so marked."""
     if sighting.of_step:
         return False
     names = [step.slot.step.name for step in sighting.about.steps]
-    did_not_run = [step.slot.step.name for step in sighting.about.others if step.result in ("", "SKIPPED", "NOT_RUN")]
-    return any(names.count(name) > 1 for name in did_not_run)
+    not_green = [step.slot.step.name for step in sighting.about.others if step.result != "SUCCESSFUL"]
+    return any(names.count(name) > 1 for name in not_green)
 
 
 def a_pipeline_of_this_branch_failed_untold(truth: Truth, sighting: Sighting) -> bool:
