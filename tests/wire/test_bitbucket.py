@@ -461,15 +461,14 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_an_answer_that_is_not_bitbucket_s_is_unreadable_soon(api, reader, plain, name):
+def test_an_answer_that_is_not_bitbucket_s_is_asked_for_once_and_unreadable(api, reader, plain, name):
     headers = {"Content-Encoding": "gzip"} if name == "a bomb" else {}
     api.fault(STEPS, body=GARBAGE[name], headers=headers, times=9)
-    began = time.monotonic()
-    trouble = reader.trouble("steps", seconds=5)
+    trouble = reader.trouble("steps", seconds=15)
     assert re.match("Bitbucket's (answer could not be read: |API answered with )", trouble.reason)
     assert "BITBUCKET_API_URL" in trouble.advice
     assert not trouble.refused
-    assert time.monotonic() - began < 3
+    assert not re.search("within|in time", trouble.reason)
     assert len(api.requests) == 1
 
 
