@@ -21,7 +21,7 @@ pictures: $(VENV)/ready  ## the sandbox's page for docs/pictures; needs chromium
 	$(BIN)/python -m tests.browser.pictures
 
 test: $(VENV)/ready  ## all tests; the container tests too where a Docker engine answers
-	$(BIN)/python -m pytest $(OPTIONS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(OPTIONS)
 
 histories: $(VENV)/ready  ## 10,000 generated histories of builds (HISTORIES=n): no lost page, no false resolve
 	$(BIN)/python -m tests.histories

@@ -277,7 +277,7 @@ def compare(
         assert expand(prefix + row.promise.key, values) == made.key, (started, row)
 
 
-@settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "200")))
+@settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "60")))
 @given(files())
 def test_the_table_promises_what_a_run_decides(text):
     made = report(Path("bitbucket-pipelines.yml"), text.encode())
@@ -313,7 +313,7 @@ WHY_A_WARNING = {
 }
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(files())
 def test_what_is_by_hand_or_cannot_be_told_has_a_finding_that_says_why(text):
     made = report(Path("bitbucket-pipelines.yml"), text.encode())
