@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+import tests.warm
 from sandbox import Sandbox
 from tests.bitbucket_api import BitbucketApi
 
@@ -90,8 +92,8 @@ class Pipe:
     """Starts the pipe in a clone. Whatever a run does, it shows no secret, nothing unseen and no traceback, and keeps
     stdout for DRY_RUN: every run is checked."""
 
-    def __init__(self, clone: Path, sandbox: Sandbox) -> None:
-        self.clone, self.sandbox, self.url = clone, sandbox, sandbox.url
+    def __init__(self, clone: Path, sandbox: Sandbox, warm: Path | None = None) -> None:
+        self.clone, self.sandbox, self.url, self.warm = clone, sandbox, sandbox.url, warm
 
     def __call__(
         self, environ: dict[str, str], definition: str | None = ONE_STEP, timeout: float = 60, **more: str
@@ -99,12 +101,14 @@ class Pipe:
         return self.finish(self.start(environ, definition, **more), timeout)
 
     def start(self, environ: dict[str, str], definition: str | None = None, **more: str) -> subprocess.Popen[str]:
-        """`definition` is what bitbucket-pipelines.yml holds; with None it stays as it is."""
+        """`definition` is what bitbucket-pipelines.yml holds; with None it stays as it is. Where Python itself is told
+        something by a variable, the process is one that starts from nothing."""
         if definition is not None:
             (self.clone / "bitbucket-pipelines.yml").write_text(definition)
         environ = {"INTEGRATION_KEY": KEY, "EVENTS_URL": self.url, "TIMEOUT": "20", **environ, **more}
+        cold = self.warm is None or any(name.startswith("PYTHON") for name in environ)
         return subprocess.Popen(
-            [sys.executable, "-m", "pipe"],
+            [sys.executable, "-m", "pipe"] if cold else [sys.executable, "-IS", tests.warm.__file__, str(self.warm)],
             cwd=self.clone,
             env={
                 "PYTHONPATH": str(ROOT),
@@ -206,11 +210,26 @@ def received(sandbox) -> Received:
     return Received(sandbox)
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory) -> Iterator[Path]:
+    """Where processes of the pipe are to be had that have imported all they need."""
+    address = tmp_path_factory.mktemp("warm") / "socket"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(address))
+        listening.listen(64)
+        command = [sys.executable, "-P", tests.warm.__file__, "serve", str(listening.fileno())]
+        environ = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
+        server = subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=[listening.fileno()])
+    yield address
+    server.kill()
+    server.wait()
+
+
 @pytest.fixture
-def pipe(tmp_path, sandbox) -> Pipe:
+def pipe(tmp_path, sandbox, warm) -> Pipe:
     clone = tmp_path / "clone"
     clone.mkdir()
-    return Pipe(clone, sandbox)
+    return Pipe(clone, sandbox, warm)
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_a_signal_in_a_green_build_prints_no_event(at_moments, received):
 
 def test_a_signal_while_it_waits_ends_it_at_once_with_the_event_printed(pipe, sandbox):
     sandbox.fail_next({"status": 429, "headers": {"Retry-After": "60"}})
-    process = pipe.start({**FAILS, "TIMEOUT": "90"}, ONE_STEP)
+    process = pipe.start({**FAILS, "TIMEOUT": "90", "PYTHONPATH": str(ROOT)}, ONE_STEP)
     for line in process.stderr:
         if "Waiting" in line:
             break
