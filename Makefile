@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox pictures test histories mutants bench lint format image lock clean
+.PHONY: help demo sandbox pictures test coverage histories mutants bench lint format image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
@@ -22,6 +22,9 @@ pictures: $(VENV)/ready  ## the sandbox's page for docs/pictures; needs chromium
 
 test: $(VENV)/ready  ## all tests; the container tests too where a Docker engine answers
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(OPTIONS)
+
+coverage: $(VENV)/ready  ## which branches of pipe/ the tests that need no process of its own have not taken
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov=pipe tests/unit tests/histories tests/check $(OPTIONS)
 
 histories: $(VENV)/ready  ## 10,000 generated histories of builds (HISTORIES=n): no lost page, no false resolve
 	$(BIN)/python -m tests.histories
