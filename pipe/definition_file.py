@@ -51,20 +51,24 @@ def parse(text: bytes) -> Definition:
 
     try:
         decoded = yaml.reader.Reader.NON_PRINTABLE.sub(" ", text.decode("utf-8-sig", "replace"))
-        document = next(iter(yaml.load_all(decoded, Loader=_loader())))
-        pipelines = tuple(_pipelines(document["pipelines"]))
+        return of_document(next(iter(yaml.load_all(decoded, Loader=loader()))))
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         return Definition(unread=f"{NAME} is not valid YAML" + (f" in line {line + 1}" if line is not None else ""))
     except (StopIteration, KeyError, TypeError, AttributeError):
         return Definition(unread=f"{NAME} has no pipelines that could be read")
+
+
+def of_document(document: dict[str, Any]) -> Definition:
+    """The definition that a loaded file holds. Raises KeyError, TypeError or AttributeError where there is none."""
+    pipelines = tuple(_pipelines(document["pipelines"]))
     triggers = document.get("triggers")
     events = triggers if isinstance(triggers, dict) else {}
     told = tuple(_triggered(events.get("pipeline-completed")))
     return Definition(pipelines, tuple(name for entries in events.values() for name in _triggered(entries)), told)
 
 
-def _loader() -> Any:
+def loader() -> Any:
     """Every scalar is the string that stands there (a branch `1.10` is not the number 1.1), whatever its tag; `<<`
     merges."""
     import yaml
@@ -92,7 +96,7 @@ def _triggered(entries: Any) -> Iterator[str]:
 
 
 def _pipelines(sections: dict[str, Any]) -> Iterator[Pipeline]:
-    ours = {_reference(item) for item in _pipe_items(sections) if _is_ours(item)}
+    ours = references(sections)
     groups = count(1)
     for section, content in sections.items():
         named = {"": content} if section == "default" or not isinstance(content, dict) else content
@@ -100,6 +104,17 @@ def _pipelines(sections: dict[str, Any]) -> Iterator[Pipeline]:
             imported = isinstance(items, dict) and "import" in items
             steps = () if imported else tuple(_steps(items, Step(), ours, groups))
             yield Pipeline(section, one_line(str(pattern), MAX_PATTERN_LENGTH), steps, imported)
+
+
+def references(pipelines: Any) -> set[str]:
+    """The references, tag aside, under which this pipe stands in the `pipelines` of a file: those that contain
+    `pagerduty`, and those of items with an INTEGRATION_KEY."""
+    return {_reference(item) for item in _pipe_items(pipelines) if _names_itself(item)}
+
+
+def is_ours(item: Any, ours: set[str]) -> bool:
+    """Whether an entry of a script is an item of this pipe; `ours` are the file's `references`."""
+    return isinstance(item, dict) and isinstance(item.get("pipe"), str) and _reference(item) in ours
 
 
 def _pipe_items(node: Any) -> Iterator[dict[str, Any]]:
@@ -113,7 +128,7 @@ def _pipe_items(node: Any) -> Iterator[dict[str, Any]]:
             yield from _pipe_items(value)
 
 
-def _is_ours(item: dict[str, Any]) -> bool:
+def _names_itself(item: dict[str, Any]) -> bool:
     variables = item.get("variables")
     return "pagerduty" in item["pipe"].lower() or (isinstance(variables, dict) and "INTEGRATION_KEY" in variables)
 
@@ -159,7 +174,7 @@ def _step(node: dict[str, Any], group: Step, ours: set[str], *, final: bool) -> 
         _item(item, place)
         for place in ("script", "after-script")
         for item in _list(node.get(place))
-        if isinstance(item, dict) and isinstance(item.get("pipe"), str) and _reference(item) in ours
+        if is_ours(item, ours)
     )
     return replace(_inherited(node, group), name=_text(node.get("name")), final=final, items=items)
 

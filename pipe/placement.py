@@ -145,8 +145,8 @@ def same_environment(one: str, other: str) -> bool:
     """`BITBUCKET_DEPLOYMENT_ENVIRONMENT` is the URL-friendly form of the name in the file."""
     if not one or not other:
         return one == other
-    return "$" in one or not one.isascii() or _friendly(one) == _friendly(other)
+    return "$" in one or not one.isascii() or friendly_name(one) == friendly_name(other)
 
 
-def _friendly(name: str) -> str:
+def friendly_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -24,7 +24,7 @@ from pipe.wording import Case
 MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
 GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
 GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
-MAP_THE_TRIGGER = f"In a pipeline that is told of another one, map {'BITBUCKET_TRIGGER_PIPELINE_STATUS'} and _UUID."
+MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIGGER_PIPELINE_STATUS and _UUID."
 
 
 class Bitbucket(Api, Source, Protocol):
@@ -44,6 +44,16 @@ class Log(Protocol):
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What to do, and by what: neither answer nor case where a filter kept the run out."""
+
+    decision: Decision
+    told: bool = False  # of another pipeline
+    answer: Answer | None = None
+    case: Case | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What was decided, and the events that it takes: the alert's first; the failure of the others only warns."""
 
@@ -57,16 +67,11 @@ class Plan:
 def plan(settings: Settings, build: Build, definition: Definition, connect: Connect, log: Log) -> Plan:
     """Decide by the variables, `bitbucket-pipelines.yml` and, with a token, Bitbucket's API."""
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
-    outcome = by_variables(settings, build, placed)
-    told = bool(outcome and outcome.told and not outcome.of_step)
-    if not told and (why := kept_out(settings, build)):
-        return _kept_out(why, outcome)
-    answer = _answer(settings, build, definition, placed, outcome, connect, log)
-    if told and (why := kept_out(settings, answer.about)):
-        return _kept_out(why, answer.outcome)
-    case = _case(settings, build, definition, placed, answer)
-    decision = decide(settings, case)
-    log.debug(f"{definition.unread or definition}; {answer}; {case.owner}")
+    judged = judge(settings, build, definition, placed, connect, log)
+    decision, answer, case = judged.decision, judged.answer, judged.case
+    log.debug(f"{definition.unread or definition}; {answer}; {case and case.owner}")
+    if not answer or not case:
+        return Plan(decision)
     found = Evidence()
     if decision.action or decision.change_too:
         found = gather(settings, build, answer, connect)
@@ -82,9 +87,29 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
         answer.newer_build,
         answer.newer_passed,
         (*settings.problems, *settings.notices, *found.warnings),
-        _ways_to_tell(placed, told=told),
+        _ways_to_tell(placed, told=judged.told),
     )
-    return Plan(decision, _events(settings, story, decision), told, answer.may_be_own, answer.refused)
+    return Plan(decision, _events(settings, story, decision), judged.told, answer.may_be_own, answer.refused)
+
+
+def judge(
+    settings: Settings,
+    build: Build,
+    definition: Definition,
+    placed: tuple[Placed, ...],
+    connect: Connect,
+    log: Log,
+) -> Judged:
+    """What to do, before anything is gathered for it: a run and `check` decide by this."""
+    outcome = by_variables(settings, build, placed)
+    told = bool(outcome and outcome.told and not outcome.of_step)
+    if not told and (why := kept_out(settings, build)):
+        return Judged(_kept_out(why, outcome))
+    answer = _answer(settings, build, definition, placed, outcome, connect, log)
+    if told and (why := kept_out(settings, answer.about)):
+        return Judged(_kept_out(why, answer.outcome), told)
+    case = _case(settings, build, definition, placed, answer)
+    return Judged(decide(settings, case), told, answer, case)
 
 
 def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
@@ -164,10 +189,10 @@ def _siblings(definition: Definition, build: Build, selector: tuple[str, str]) -
     return tuple(one.label for one in definition.possible(build) if one.section == own.section and one is not own)
 
 
-def _kept_out(why: str, outcome: Outcome | None) -> Plan:
+def _kept_out(why: str, outcome: Outcome | None) -> Decision:
     line = f"Sending nothing: {why}."
     failed = bool(outcome and outcome.result is Result.FAILED)
-    return Plan(Decision(line, warning=f"{line} But it failed: {outcome.reason}." if outcome and failed else ""))
+    return Decision(line, warning=f"{line} But it failed: {outcome.reason}." if outcome and failed else "")
 
 
 def _events(settings: Settings, story: Story, decision: Decision) -> tuple[Event, ...]:

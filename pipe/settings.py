@@ -252,7 +252,7 @@ def _notices(environ: Mapping[str, str]) -> Iterator[str]:
                 yield f"{shown} is the unexpanded variable {value.strip()}; taken as absent."
             if quoted(value):
                 yield f"{shown} has quotes around its value; they were taken off."
-        elif environ[name] and (meant := _meant(shown)):
+        elif environ[name] and (meant := nearest_variable(shown)):
             yield f"{shown} is not a variable of this pipe; did you mean {meant}?"
     email, token = present(environ, "ATLASSIAN_ACCOUNT_EMAIL"), present(environ, "ATLASSIAN_API_TOKEN")
     if bool(email) != bool(token):
@@ -272,7 +272,7 @@ def _is_part_of_an_array(name: str) -> bool:
     return bool(part) and part[1] in _ARRAYS if part else False
 
 
-def _meant(name: str) -> str:
+def nearest_variable(name: str) -> str:
     """The variable that a name is probably a slip of: `SEVERTY`, `severity`, `LINK`; "" for none."""
     upper = name.upper()
     if name in ORDINARY | set(FALLBACKS.values()) or name.startswith(("BITBUCKET_", "PYTHON")) or len(name) < 4:

@@ -112,24 +112,13 @@ def read(path: Path, text: bytes) -> File:
     """Raises `Unreadable`."""
     found = document(path, text)
     try:
-        definition = _definition(found)
+        definition = definition_file.of_document(found)
     except (TypeError, AttributeError) as error:
         raise Unreadable(f"{path}:{found.line_of('pipelines')}:1: pipelines that Bitbucket would not take") from error
     steps = tuple(_steps(found, definition))
-    ours = _references(found["pipelines"])
+    ours = definition_file.references(found["pipelines"])
     uses = tuple(use for step in steps for use in _uses(step, definition, ours))
     return File(path, text.decode("utf-8", "replace"), found, definition, steps, uses)
-
-
-def _definition(found: Map) -> Definition:
-    """As `definition_file.parse` makes it of the bytes, without parsing them twice; a test compares the two."""
-    triggers = found.get("triggers")
-    events = triggers if isinstance(triggers, dict) else {}
-    return Definition(
-        tuple(definition_file._pipelines(found["pipelines"])),
-        tuple(name for entries in events.values() for name in definition_file._triggered(entries)),
-        tuple(definition_file._triggered(events.get("pipeline-completed"))),
-    )
 
 
 def bodies(node: Any, *, manual: bool = False) -> Iterator[tuple[Map, str, bool]]:
@@ -164,15 +153,10 @@ def _uses(step: StepUse, definition: Definition, ours: set[str]) -> Iterator[Use
         node
         for place in ("script", "after-script")
         for node in items_of(step.body.get(place))
-        if isinstance(node, Map) and isinstance(node.get("pipe"), str) and definition_file._reference(node) in ours
+        if definition_file.is_ours(node, ours)
     ]
     for item, node in zip(step.step.items, nodes, strict=True):
         yield Use(step, item, node, custom and pattern in definition.triggered, custom and pattern in definition.told)
-
-
-def _references(pipelines: Map) -> set[str]:
-    items = definition_file._pipe_items(pipelines)
-    return {definition_file._reference(item) for item in items if definition_file._is_ours(item)}
 
 
 def _has_clone(body: Map, found: Map) -> bool:

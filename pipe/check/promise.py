@@ -12,8 +12,7 @@ from pipe.check.container import REPOSITORY, Place, environ
 from pipe.check.model import Use
 from pipe.check.source import Text
 from pipe.definition import Definition
-from pipe.filters import kept_out
-from pipe.outcome import Outcome, Result, by_variables
+from pipe.outcome import Outcome, Result
 from pipe.placement import Placed
 from pipe.settings import Settings
 from pipe.wording import Case
@@ -78,31 +77,22 @@ class _Decided:
 
 
 def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -> _Decided:
-    """`run.plan`, without what only the event needs."""
+    """What a run would decide there."""
     given = environ(use, place, success=success)
     settings, build = Settings.read(given), Build.read(given)
     if settings.exit_code:
         definition = NO_OTHERS
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
-    outcome = by_variables(settings, build, placed)
-    told = bool(outcome and outcome.told and not outcome.of_step)
-    if not told and (why := kept_out(settings, build)):
-        return _Decided(_filtered(why))
 
     def connect(seconds: float = 0, /) -> Bitbucket:
         return Bitbucket(place, success=success)
 
-    answer = run._answer(settings, build, definition, placed, outcome, connect, Quiet())
-    if told and (why := kept_out(settings, answer.about)):
-        return _Decided(_filtered(why))
-    case = run._case(settings, build, definition, placed, answer)
-    made = decision.decide(settings, case)
+    judged = run.judge(settings, build, definition, placed, connect, Quiet())
+    made = judged.decision
+    if not judged.case:
+        return _Decided(f"{NOTHING}: {next(name for name in FILTERS if name in made.reason)}")
     why = re.sub(r"^Not resolving: (.*?)\. .*$", r"\1", made.warning) if not made.action else ""
-    return _Decided(_word(made, case.outcome, success=success), case, why)
-
-
-def _filtered(why: str) -> str:
-    return f"{NOTHING}: {next(name for name in FILTERS if name in why)}"
+    return _Decided(_word(made, judged.case.outcome, success=success), judged.case, why)
 
 
 def _word(made: decision.Decision, outcome: Outcome, *, success: bool) -> str:

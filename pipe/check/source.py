@@ -65,7 +65,7 @@ class _Marks(Protocol):
 def _loader() -> Any:
     """The loader of the run itself; what it makes also knows its lines."""
 
-    class Marked(definition_file._loader()):  # type: ignore[misc]
+    class Marked(definition_file.loader()):  # type: ignore[misc]
         pass
 
     def construct(loader: Any, node: Any) -> Any:

@@ -13,7 +13,7 @@ from pipe.check.promise import FILTERS, NOTHING, Promise, promise
 from pipe.check.refs import ELSEWHERE, branches, fits
 from pipe.check.source import Seq, text_of
 from pipe.definition import Definition, Pipeline
-from pipe.placement import _friendly
+from pipe.placement import friendly_name
 
 NO_FILE = Definition(absent=True)
 NOT_TOLD = f"{NOTHING}: not told"  # no condition of a trigger is met by that end
@@ -63,7 +63,7 @@ class _Rows:
     def _own_places(self, use: Use) -> Iterator[Place]:
         for place in self._places(use.at.pipeline):
             for environment in use.at.step.environments:
-                friendly = environment if "$" in environment else _friendly(environment)
+                friendly = environment if "$" in environment else friendly_name(environment)
                 yield Place(place.pipeline, place.ref, place.into, friendly)
 
     def _places(self, pipeline: Pipeline) -> Iterator[Place]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pipe.check.model import STATUS, TOKENS, Use
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Seq, text_of
-from pipe.settings import FROM_CONTEXT, ORDINARY, VARIABLES, _meant
+from pipe.settings import FROM_CONTEXT, ORDINARY, VARIABLES, nearest_variable
 
 NAMES = {variable.name for variable in VARIABLES}
 PULL_REQUEST = ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")
@@ -78,7 +78,7 @@ def unknown_variable(checked: Checked) -> Iterator[Found]:
         for name, value in use.variables.items():
             known = name in NAMES | ORDINARY | BITBUCKETS_OWN
             if not known:
-                other = _meant(name)
+                other = nearest_variable(name)
                 shown = text_of(value) if "$" in text_of(value) else "…"
                 yield Found(
                     use.variables.line_of(name),
