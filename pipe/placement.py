@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipe.build import Build
 from pipe.definition import Definition, Item, Pipeline, Step
@@ -133,8 +134,25 @@ def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Pl
 
 def _could_be(text: str, value: str) -> bool:
     """Whether the step's shell can have made the value of the text: what stands around each `$` decides."""
-    literal = re.split(r"\s*(?:\$\{[^}]*\}|\$\(.*\)|\$\w*|`.*`|\\.?)\s*", " ".join(text.split()))
-    return re.fullmatch(".*".join(map(re.escape, literal)), value, re.DOTALL) is not None
+    first, *others = _literal_parts(text)
+    if not others:
+        return value == first
+    *middle, last = others
+    at, end = len(first), len(value) - len(last)
+    if not value.startswith(first) or not value.endswith(last):
+        return False
+    for part in middle:
+        found = value.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
+
+
+@lru_cache(maxsize=1024)
+def _literal_parts(text: str) -> list[str]:
+    """What stands around the `$…` of a text. What comes behind a `$(` or a backtick can be anything."""
+    return re.split(r"\s*(?:\$\{[^}]*\}?|\$\(.*|\$\w*|`.*|\\.?)\s*", " ".join(text.split()))
 
 
 def in_environment(step: Step, environment: str) -> bool:

@@ -93,11 +93,18 @@ def test_a_named_alert_is_owned_unless_one_pipeline_has_two_such_steps(text, exp
     [
         ("${NAME} tests", True), ("${NAME} checks", False), ("${A:-$B} tests", True), ("unit$(date +%m) tests", True), ("u`hostname`s", True),
         (r"unit\ tests", True), ("unit.tests", False), ("unit  tests", True), ("$A$B", True), ("unit", False), ("unit $A more", False), ("u$A", True),
+        ("$A tests", True), ("unit ${A}", True), ("unit tes${A}ests", False), ("u${A}t${B}tests", True), ("u${A}s${B}s${C}tests", False), ("unit${A", True),
+        ("u" + "$(" * 40_000, True),
     ],
 )  # fmt: skip
 def test_what_stands_around_a_dollar_decides_whether_a_name_can_be_the_same(other, can_be):
     text = DEFAULT % ", ".join((step("a", "unit tests"), step("b", f"'{other}'")))
     assert of_step(text, "unit tests") == (says("a and b use the same key", ONE_EACH) if can_be else OWNED)
+
+
+def test_a_name_full_of_variables_does_not_hold_up_the_page():
+    name = "s" * 200
+    assert owns(DEFAULT % ", ".join((step("a", name), step("b", "'" + "${A}s" * 60 + "x'"))), name)
 
 
 @pytest.mark.parametrize(("definition", "named", "unnamed"), [(ABSENT, True, False), (UNREAD, False, False)])
