@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from pipe.bitbucket.runs import PipelineRun
@@ -16,8 +16,7 @@ SITE = "https://bitbucket.org"
 MAX_VALUE_LENGTH = 1000  # characters of a variable of Bitbucket's; git names no longer refs
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What `triggers: pipeline-completed` says of the pipeline that ended; an absent part is an empty string."""
 
     status: str = ""  # in upper case: FAILED [D], SUCCESSFUL or PASSED, STOPPED … [?]
@@ -30,8 +29,7 @@ class Told:
         return self.selector_type, self.selector_pattern
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(NamedTuple):
     """One run of a pipeline, by Bitbucket's default variables; an absent variable is an empty string.
 
     Source: "Variables and secrets" in Bitbucket Cloud's documentation. There is no variable for a step's name, a
@@ -92,9 +90,8 @@ class Build:
     def told_of(self, run: PipelineRun | None) -> Build:
         """The build that this run is told of: as Bitbucket's API describes it, or, with None, hardly known at all."""
         if run:
-            return self.of_run(replace(run, selector_type=run.selector_type or self.told.selector_type))
-        return replace(
-            Build(),
+            return self.of_run(run._replace(selector_type=run.selector_type or self.told.selector_type))
+        return Build()._replace(
             repository=self.repository,
             project=self.project,
             in_ci=self.in_ci,
@@ -109,8 +106,7 @@ class Build:
     def of_run(self, run: PipelineRun) -> Build:
         """Another build of this repository, as Bitbucket's API describes it."""
         on_pull_request = bool(run.pull_request or run.ref_type == "pullrequest") or is_pull_request(run.selector_type)
-        return replace(
-            self.told_of(None),
+        return self.told_of(None)._replace(
             number=str(run.number or ""),
             commit=run.commit,
             branch=run.ref_name if run.ref_type == "branch" or on_pull_request else "",

@@ -6,7 +6,7 @@ result that is not known pages as a `warning` alert of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipe import wording
 from pipe.outcome import Result
@@ -14,8 +14,7 @@ from pipe.settings import Settings
 from pipe.wording import Case
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What to send, and why."""
 
     reason: str  # one line for the log

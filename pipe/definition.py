@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from pipe.build import Build, is_pull_request
 from pipe.lib.globs import Glob
@@ -13,8 +13,7 @@ MAX_LABEL_LENGTH = 80  # characters
 SECTIONS = ("default", "branches", "tags", "pull-requests", "custom")
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One use of this pipe. Values stand as in the file: what the step's shell makes of a `$` is not known."""
 
     place: str = "after-script"  # or "script"
@@ -25,8 +24,7 @@ class Item:
     build_status: str = ""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One step of a pipeline, with what its group or stage hands down to it."""
 
     name: str = ""
@@ -38,8 +36,7 @@ class Step:
     items: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     """One pipeline of the file: its section, its pattern or name there, and its steps in order."""
 
     section: str  # default, branches, tags, pull-requests, custom, or what comes new
@@ -65,8 +62,7 @@ class Pipeline:
         return self.section == "default" or (self.section == "branches" and _matches(self.pattern, build.branch))
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(NamedTuple):
     """All pipelines of the file. `unread`: why a file that is there could not be read. `absent`: there is none."""
 
     pipelines: tuple[Pipeline, ...] = ()
@@ -104,19 +100,20 @@ class Definition:
         )
 
 
-def of_json(found: dict[str, Any]) -> Definition:
-    """What `dataclasses.asdict` and JSON made of a definition, as it was."""
-    pipelines = [
-        Pipeline(**{**pipeline, "steps": tuple(_step(step) for step in pipeline["steps"])})
-        for pipeline in found["pipelines"]
-    ]
-    triggered, told = tuple(found["triggered"]), tuple(found["told"])
-    return Definition(tuple(pipelines), triggered, told, found["unread"], found["absent"])
+def of_json(found: list[Any]) -> Definition:
+    """What JSON made of a definition, as it was."""
+    read = Definition(*found)
+    pipelines = (Pipeline(*one) for one in read.pipelines)
+    return read._replace(
+        pipelines=tuple(one._replace(steps=tuple(_step(step) for step in one.steps)) for one in pipelines),
+        triggered=tuple(read.triggered),
+        told=tuple(read.told),
+    )
 
 
-def _step(found: dict[str, Any]) -> Step:
-    items = tuple(Item(**item) for item in found["items"])
-    return Step(**{**found, "environments": tuple(found["environments"]), "items": items})
+def _step(found: Iterable[Any]) -> Step:
+    step = Step(*found)
+    return step._replace(environments=tuple(step.environments), items=tuple(Item(*item) for item in step.items))
 
 
 def _matches(pattern: str, branch: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,11 +32,11 @@ def read(clone: Path) -> Definition:
 
     def question() -> object:
         try:
-            return asdict(parse((clone / NAME).read_bytes()))
+            return parse((clone / NAME).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
-            return asdict(Definition(absent=True))
+            return Definition(absent=True)
         except OSError as error:
-            return asdict(Definition(unread=f"{NAME} could not be read ({error.strerror})"))
+            return Definition(unread=f"{NAME} could not be read ({error.strerror})")
 
     try:
         return definition.of_json(wall.ask(question, seconds=READING_TIME, size=MAX_DEFINITION_BYTES))
@@ -149,7 +148,7 @@ def _steps(node: Any, group: Step, ours: set[str], groups: Iterator[int]) -> Ite
                 yield _step(value, group, ours, final=key == "final")
             elif isinstance(value, (dict, list)):
                 below = _inherited(value, group) if isinstance(value, dict) else group
-                below = replace(below, group=next(groups)) if key == "parallel" else below
+                below = below._replace(group=next(groups)) if key == "parallel" else below
                 yield from _steps(value, below, ours, groups)
 
 
@@ -161,8 +160,7 @@ def _inherited(node: dict[str, Any], group: Step) -> Step:
         environments = (deployment,)
     elif environment := _text(node.get("environment")):
         environments = (*environments, environment)  # in the schema beside `deployment`; what it does is not documented
-    return replace(
-        group,
+    return group._replace(
         environments=environments,
         on_fail=_text(strategy) or group.on_fail,
         may_be_skipped=group.may_be_skipped or "condition" in node or node.get("trigger") == "manual",
@@ -176,7 +174,7 @@ def _step(node: dict[str, Any], group: Step, ours: set[str], *, final: bool) -> 
         for item in _list(node.get(place))
         if is_ours(item, ours)
     )
-    return replace(_inherited(node, group), name=_text(node.get("name")), final=final, items=items)
+    return _inherited(node, group)._replace(name=_text(node.get("name")), final=final, items=items)
 
 
 def _item(item: dict[str, Any], place: str) -> Item:

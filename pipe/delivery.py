@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import signal
 import threading
 import time
@@ -35,6 +36,8 @@ ACCEPTED = 202
 # 429: throttled, not taken in. 5xx: PagerDuty's side. 408: undocumented; PagerDuty's own Go client calls it temporary.
 TEMPORARY = (408, 429, *range(500, 600))
 
+# In PagerDuty's own words: a page that is refused may quote what is in it, "routing" too, and still has a smallest form.
+ABOUT_THE_KEY = re.compile(rb"invalid routing key|'routing_key'", re.I)
 ADVICE_KEY = (
     'Check that the key is the integration key of an "Events API v2" integration, and that REGION is the account\'s: '
     "eu if its address has .eu. in it, else us."
@@ -160,7 +163,7 @@ def _judge(answer: http.Answer, mask: Mask) -> _Outcome:
         return _Outcome(f"{said}; a redirect is never followed", "Give the final address as EVENTS_URL.")
     if status in TEMPORARY:
         return _Outcome(said, ADVICE.get(status, ""), temporary=True, retry_after=http.retry_after(answer.headers))
-    if status == 400 and b"routing" in answer.body.lower():
+    if status == 400 and ABOUT_THE_KEY.search(answer.body):
         return _Outcome(said, ADVICE_KEY)
     return _Outcome(said, ADVICE.get(status, ELSEWHERE), bad_event=status == 400)
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipe.build import Build
 from pipe.decision import Decision
@@ -28,8 +27,7 @@ MAX_ERROR_LENGTH = 60  # characters of Bitbucket's error message in the summary
 ROUTING_KEY_BYTES = 64  # of the routing key and its name
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One event, complete but for the routing key. `path` is its endpoint below the base address."""
 
     path: str
@@ -66,8 +64,7 @@ class Event:
         return smaller if self.action == "trigger" and is_whole else None
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(NamedTuple):
     """All that an event tells: the build that it is about, how it went, and what is known beside it."""
 
     build: Build

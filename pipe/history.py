@@ -7,8 +7,7 @@ run in it had failed when it last ran, or when another pipeline with the same ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.build import Build
@@ -26,8 +25,7 @@ class Builds(Protocol):
     def builds(self, branch: str = "") -> tuple[PipelineRun, ...]: ...
 
 
-@dataclass(frozen=True)
-class History:
+class History(NamedTuple):
     """Finished builds of the same key, newest first, without the one in question."""
 
     builds: tuple[PipelineRun, ...]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipe.bitbucket import Unreadable
 from pipe.bitbucket.runs import PipelineRun
@@ -29,8 +28,7 @@ class Api(Builds, Protocol):
     def pipeline(self, uuid: str) -> PipelineRun: ...
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """How it went, of which build, and what stands beside it."""
 
     outcome: Outcome
@@ -84,19 +82,18 @@ def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition
     except Unreadable as error:
         reason = f"{told.reason}; {_why(error)}"
         may_be_own = may_be_the_pagers_own(None, build.told.selector, build, definition)
-        return Answer(replace(told, reason=reason), unknown, may_be_own=may_be_own, refused=error.refused)
-    run = replace(
-        run,
+        return Answer(told._replace(reason=reason), unknown, may_be_own=may_be_own, refused=error.refused)
+    run = run._replace(
         selector_type=run.selector_type or build.told.selector_type,
         selector_pattern=run.selector_pattern or build.told.selector_pattern,
     )
     about, selector = build.told_of(run), (run.selector_type, run.selector_pattern)
-    outcome, refused = replace(told, selector=selector), False
+    outcome, refused = told._replace(selector=selector), False
     try:
         view = look(run, api.steps(run.uuid or build.told.uuid), "", _pipelines(definition, about, selector))
         outcome = judge_told(told, view)
     except Unreadable as error:
-        outcome, refused = replace(outcome, doubt=_why(error), error=run.error), error.refused
+        outcome, refused = outcome._replace(doubt=_why(error), error=run.error), error.refused
     may_be_own = may_be_the_pagers_own(api, selector, build, definition)
     return _with_history(
         Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api, dedup_key, lambda _: True
@@ -127,12 +124,11 @@ def _with_history(answer: Answer, api: Api, dedup_key: str, pages: Callable[[tup
         doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
     except Unreadable as error:
         unseen = f"the other builds could not be seen: {_why(error)}"
-        return replace(answer, outcome=replace(outcome, doubt=outcome.doubt or unseen), refused=error.refused)
+        return answer._replace(outcome=outcome._replace(doubt=outcome.doubt or unseen), refused=error.refused)
     passed = history.newer_passed
     link = f"{SITE}/{answer.about.repository}/pipelines/results/{newer.number}" if newer else ""
-    return replace(
-        answer,
-        outcome=replace(outcome, doubt=outcome.doubt or doubt),
+    return answer._replace(
+        outcome=outcome._replace(doubt=outcome.doubt or doubt),
         newer_build=f"#{newer.number} {newer.result} {link}" if newer else "",
         newer_passed=f"#{passed.number}" if passed else "",
     )

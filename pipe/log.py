@@ -24,7 +24,7 @@ class Log:
         self._logger.setLevel("DEBUG" if debug else "INFO")
         logging.raiseExceptions = False  # a full or closed stream must not turn a page that went out into a failure
         for library in ("urllib3", "dulwich"):
-            logging.getLogger(library).setLevel("WARNING")  # DEBUG sets the root logger, which is theirs too
+            logging.getLogger(library).setLevel("CRITICAL")  # they warn with tracebacks, and quote headers unmasked
 
     def debug(self, message: str) -> None:
         self._logger.debug(self._line(message))

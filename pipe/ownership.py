@@ -8,7 +8,7 @@ BUILD_STATUS unless two pipelines say it. What cannot be read is doubt: then not
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipe.build import Build
 from pipe.definition import Definition
@@ -26,8 +26,7 @@ ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"
 FINAL_STEP = "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`"
 
 
-@dataclass(frozen=True)
-class Ownership:
+class Ownership(NamedTuple):
     """Whether this run's success resolves its alert. `why_not` and `advice` are sentences without a full stop."""
 
     why_not: str = ""

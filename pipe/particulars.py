@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from pipe import evidence
@@ -43,8 +42,7 @@ def gather(settings: Settings, build: Build, answer: Answer, connect: Callable[[
     )
     if run and run.commit_message:
         subject = re.split(r"\n\s*\n", run.commit_message.strip(), maxsplit=1)[0]
-        found = replace(
-            found,
+        found = found._replace(
             commit_message=one_line(settings.mask.text(one_line(subject, len(subject))), MAX_SUBJECT),
             commit_author=one_line(settings.mask.text(run.commit_author), MAX_AUTHOR),
         )
@@ -63,7 +61,7 @@ def _without_log(settings: Settings, found: Evidence, *, failed: bool) -> Eviden
     if not (failed and settings.log_lines):
         return found
     why = "without a token there is no log" if not settings.has_token else "which step failed is not known"
-    return replace(found, warnings=(*found.warnings, f"LOG_LINES does nothing here: {why}."))
+    return found._replace(warnings=(*found.warnings, f"LOG_LINES does nothing here: {why}."))
 
 
 def _with_tests(
@@ -72,9 +70,9 @@ def _with_tests(
     try:
         tests = connect(SECONDS).failed_tests(pipeline, step)
     except Unreadable as error:
-        return replace(found, warnings=(*found.warnings, f"The test reports could not be read: {error.reason}."))
+        return found._replace(warnings=(*found.warnings, f"The test reports could not be read: {error.reason}."))
     entries = tuple(describe(*case, conceal=settings.mask.text) for case in tests.cases)
-    return replace(found, failed_tests=entries, failed_tests_total=tests.failed, tests_total=tests.total)
+    return found._replace(failed_tests=entries, failed_tests_total=tests.failed, tests_total=tests.total)
 
 
 def _with_log(
@@ -84,5 +82,5 @@ def _with_log(
         raw, cut = connect(SECONDS).log_tail(pipeline, step)
         end = tail(raw, settings.log_lines, settings.mask.text, cut_in_front=cut)
     except Unreadable as error:
-        return replace(found, warnings=(*found.warnings, f"The log's tail could not be read: {error.reason}."))
-    return replace(found, log_tail=end)
+        return found._replace(warnings=(*found.warnings, f"The log's tail could not be read: {error.reason}."))
+    return found._replace(log_tail=end)

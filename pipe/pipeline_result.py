@@ -7,7 +7,7 @@ that this run is told of has ended: its own result counts first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.definition import Pipeline
@@ -25,8 +25,7 @@ OWN_CODE_MISSING = (
 ALONE = "Bitbucket lists no other step, and a step cannot judge itself"
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """One look at a pipeline: all that is needed to judge it."""
 
     run: PipelineRun
@@ -84,7 +83,7 @@ def look(
 
 def judge(look: Look) -> Outcome:
     outcome = next(filter(None, (rule(look) for rule in RULES)))
-    return replace(outcome, skipped=_skipped(look), selector=_selector(look))
+    return outcome._replace(skipped=_skipped(look), selector=_selector(look))
 
 
 def judge_told(told: Outcome, look: Look) -> Outcome:
@@ -95,9 +94,9 @@ def judge_told(told: Outcome, look: Look) -> Outcome:
     if stopped and not look.run.terminator:
         found = _failure(look, "the pipeline was stopped, and Bitbucket names nobody who stopped it")
     if found.result is Result.FAILED:
-        return replace(found, told=True, skipped=_skipped(look), selector=_selector(look))
+        return found._replace(told=True, skipped=_skipped(look), selector=_selector(look))
     doubt = found.reason if told.result is Result.SUCCESSFUL and found.result is not Result.SUCCESSFUL else ""
-    return replace(told, doubt=doubt, error=look.run.error, skipped=_skipped(look), selector=_selector(look))
+    return told._replace(doubt=doubt, error=look.run.error, skipped=_skipped(look), selector=_selector(look))
 
 
 def _passed_whole(look: Look) -> Outcome | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from pipe.build import Build
 from pipe.definition import Definition, Item, Pipeline, Step
@@ -16,8 +16,7 @@ SILENT_ACTIONS = ("resolve", "acknowledge", "change")  # they open no alert
 MAX_NAME_LENGTH = 80  # characters
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """An item of this pipe, and where it stands."""
 
     pipeline: Pipeline

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipe import event, ownership, placement, subject
 from pipe.build import Build
@@ -43,8 +42,7 @@ class Log(Protocol):
     def debug(self, message: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What to do, and by what: neither answer nor case where a filter kept the run out."""
 
     decision: Decision
@@ -53,8 +51,7 @@ class Judged:
     case: Case | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What was decided, and the events that it takes: the alert's first; the failure of the others only warns."""
 
     decision: Decision
@@ -144,7 +141,7 @@ def _answer(
         return Answer(outcome, build)
     if ask:
         return ask_own(connect(), build, definition, placed, settings.dedup_key, log.info)
-    return Answer(replace(without_any_sign(settings), of_step=settings.event_action != "auto"), build)
+    return Answer(without_any_sign(settings)._replace(of_step=settings.event_action != "auto"), build)
 
 
 def _case(settings: Settings, build: Build, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:

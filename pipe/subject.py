@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipe.build import Build
 
@@ -23,8 +23,7 @@ _VERSION = re.compile(r"(?<![^\W_])(?<![0-9]\.)(v?)[0-9].*", re.IGNORECASE | re.
 _NUMBER_AT_THE_END = re.compile(r"[0-9]+(\.[0-9]+)*$")
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """*Where* and *what*, or a DEDUP_KEY for both. `value` is what *where* takes: `main`, `42`, the whole tag."""
 
     repository: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipe.outcome import Outcome
 from pipe.ownership import Ownership
@@ -17,8 +17,7 @@ NEVER_RESOLVES = "EVENT_ACTION: trigger never resolves"
 MAX_NAMED_STEPS = 3  # in one sentence
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """All that a decision depends on, beside the variables."""
 
     outcome: Outcome

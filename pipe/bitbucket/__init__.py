@@ -9,7 +9,6 @@ import base64
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -66,7 +65,7 @@ class Bitbucket:
         """The pipeline as it stands, with its commit."""
         path = f"pipelines/{_segment(uuid)}"
         return self._ask(
-            lambda api: vars(answers.pipeline_run(api.get(path, {"fields": COMMIT}))),
+            lambda api: answers.pipeline_run(api.get(path, {"fields": COMMIT}))._asdict(),
             lambda row: _run(PipelineRun, row),
         )
 
@@ -74,7 +73,7 @@ class Bitbucket:
         """All steps of the pipeline, as they stand, in Bitbucket's order."""
         path = f"pipelines/{_segment(pipeline_uuid)}/steps"
         return self._ask(
-            lambda api: [vars(answers.step_run(item)) for item in api.pages(path, {"pagelen": "100"})],
+            lambda api: [answers.step_run(item)._asdict() for item in api.pages(path, {"pagelen": "100"})],
             lambda rows: tuple(_run(StepRun, row) for row in rows),
         )
 
@@ -83,7 +82,7 @@ class Bitbucket:
         branch where one is given [D]; what comes is compared all the same."""
         query = {"sort": "-created_on", "pagelen": str(MAX_BUILDS)} | ({"target.branch": branch} if branch else {})
         return self._ask(
-            lambda api: [vars(run) for run in answers.pipeline_runs(api.values("pipelines", query))],
+            lambda api: [run._asdict() for run in answers.pipeline_runs(api.values("pipelines", query))],
             lambda rows: tuple(_run(PipelineRun, row) for row in rows[:MAX_BUILDS]),
         )
 
@@ -101,7 +100,7 @@ class Bitbucket:
         """What Bitbucket read from the step's test reports, with at most MAX_TESTS of the tests that failed."""
         path = f"pipelines/{_segment(pipeline_uuid)}/steps/{_segment(step_uuid)}/test_reports"
         return self._ask(
-            lambda api: vars(answers.failed_tests(*api.failed_tests(path, MAX_TESTS))),
+            lambda api: answers.failed_tests(*api.failed_tests(path, MAX_TESTS))._asdict(),
             lambda row: FailedTests(**{**row, "cases": tuple((str(a), str(b), str(c)) for a, b, c in row["cases"])}),
         )
 
@@ -166,8 +165,7 @@ def _segment(uuid: str) -> str:
 def _run(kind: type[Run], row: dict[str, Any]) -> Run:
     """Made of what came from behind the wall, with every field of the type that it has."""
     run = kind(**row)
-    for field in fields(run):
-        allowed = (int, type(None)) if field.default is None else str
-        if not isinstance(getattr(run, field.name), allowed):
-            raise TypeError(field.name)
+    for name, default in run._field_defaults.items():
+        if not isinstance(getattr(run, name), (int, type(None)) if default is None else str):
+            raise TypeError(name)
     return run

@@ -6,11 +6,10 @@ not say. Source: "Pipelines" in the REST reference [D]; fields marked [R] are se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class StepRun:
+class StepRun(NamedTuple):
     """One step of a pipeline: its last run, which is the only one that Bitbucket lists [R]."""
 
     uuid: str = ""  # with Bitbucket's braces
@@ -21,8 +20,7 @@ class StepRun:
     error: str = ""  # `result.error.message`: "Container 'Build' exceeded memory limit." [R]
 
 
-@dataclass(frozen=True)
-class PipelineRun:
+class PipelineRun(NamedTuple):
     """A pipeline without its steps."""
 
     uuid: str = ""
@@ -43,8 +41,7 @@ class PipelineRun:
     commit_author: str = ""  # the name, without the address
 
 
-@dataclass(frozen=True)
-class FailedTests:
+class FailedTests(NamedTuple):
     """What Bitbucket read from the test reports of one step; nothing where it read none."""
 
     total: int | None = None  # all tests, skipped ones too

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipe import decision, placement, run, subject, wording
 from pipe.build import Build
@@ -110,14 +110,14 @@ def _key(case: Case, use: Use, place: Place, *, unknown: bool) -> str:
     what = case.subject
     kind = what.where.partition("/")[0]
     if kind in _TEMPLATES and (kind == "pr" or not place.ref.exact):
-        what = replace(what, where=_TEMPLATES[kind])
+        what = what._replace(where=_TEMPLATES[kind])
     if "$" in place.environment and what.is_deployment:
-        what = replace(what, where="deployment/$BITBUCKET_DEPLOYMENT_ENVIRONMENT")
+        what = what._replace(where="deployment/$BITBUCKET_DEPLOYMENT_ENVIRONMENT")
     name, key = (_as_written(use.variables.get(name)) for name in ("ALERT_NAME", "DEDUP_KEY"))
     if name and what.name:
-        what = replace(what, what=what.what.removesuffix(what.name) + name)
+        what = what._replace(what=what.what.removesuffix(what.name) + name)
     if key:
-        what = replace(what, given_key=key)
+        what = what._replace(given_key=key)
     return (f"{what.given_key or what.prefix}:result unknown" if unknown else what.whole_key).removeprefix(PREFIX)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipe.lib.wall import Unread, ask
 
@@ -14,8 +13,7 @@ SECONDS = 2.0  # for each piece of evidence
 SECONDS_WITHIN = 1.6  # after which the reader of the reports hands over what it has
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the page tells beside the result; whatever is not known is empty, or None."""
 
     commit_message: str = ""
@@ -53,7 +51,7 @@ def _with_commit(found: Evidence, clone: Path, commit: str, conceal: Callable[[s
         subject, author = ask(question, seconds=SECONDS)
     except Unread as error:
         return _with_warning(found, f"The commit could not be read: {error}.")
-    return replace(found, commit_message=subject, commit_author=author)
+    return found._replace(commit_message=subject, commit_author=author)
 
 
 def _with_tests(found: Evidence, clone: Path, patterns: tuple[str, ...], conceal: Callable[[str], str]) -> Evidence:
@@ -68,8 +66,7 @@ def _with_tests(found: Evidence, clone: Path, patterns: tuple[str, ...], conceal
         return _with_warning(found, f"The test reports could not be read: {error}.")
     for note in answer["notes"]:
         found = _with_warning(found, f"Test reports: {note}.")
-    return replace(
-        found,
+    return found._replace(
         failed_tests=tuple(answer["failed"]),
         failed_tests_total=answer["failed_total"],
         tests_total=answer["total"],
@@ -77,4 +74,4 @@ def _with_tests(found: Evidence, clone: Path, patterns: tuple[str, ...], conceal
 
 
 def _with_warning(found: Evidence, warning: str) -> Evidence:
-    return replace(found, warnings=(*found.warnings, warning))
+    return found._replace(warnings=(*found.warnings, warning))

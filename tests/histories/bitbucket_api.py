@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipe.bitbucket import Unreadable
 from pipe.bitbucket import runs as answers
@@ -40,7 +40,7 @@ class Api:
             others = [index for index, step in enumerate(run.steps) if step.result and not step.slot.final]
             if not any(found[index].result in BROKEN for index in others):
                 index = others[0] if others else 0
-                found[index] = replace(found[index], state="COMPLETED", stage="", result="FAILED")
+                found[index] = found[index]._replace(state="COMPLETED", stage="", result="FAILED")
         return tuple(found)
 
     def builds(self, branch: str = "") -> tuple[answers.PipelineRun, ...]:

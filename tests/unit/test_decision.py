@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pipe import subject
@@ -266,7 +264,7 @@ def test_a_change_event_follows_a_deployment_step_that_passed(given, follows):
     assert not decide(AUTO, given).change_too
 
 
-TOLD = replace(MAIN, told=Told("FAILED", "{1}"))
+TOLD = MAIN._replace(told=Told("FAILED", "{1}"))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +276,7 @@ TOLD = replace(MAIN, told=Told("FAILED", "{1}"))
         (PR, {"pull_requests": True, "branches": ("fix",)}, False),
         (TAG, {"tags": ("v*",)}, True), (TAG, {"tags": ("release-*",)}, False), (TAG, {"branches": ("main",)}, True),
         (TOLD.told_of(None), {"branches": ("dev",), "tags": ("x",)}, True),
-        (replace(TOLD, told=Told("FAILED", "{1}", "pull-requests")).told_of(None), {}, False),
+        (TOLD._replace(told=Told("FAILED", "{1}", "pull-requests")).told_of(None), {}, False),
     ],
 )  # fmt: skip
 def test_the_filters_keep_back_only_what_is_known_to_be_outside(build, settings, sends):

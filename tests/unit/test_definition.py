@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -192,7 +191,7 @@ def test_names_stay_as_they_stand():
 
 def test_a_definition_comes_through_the_wall_as_it_was():
     found = read(ANCHOR)
-    assert of_json(wall.ask(lambda: asdict(found), seconds=5)) == found
+    assert of_json(wall.ask(lambda: found, seconds=5)) == found
 
 
 def test_no_file_is_absent_and_one_that_cannot_be_read_says_why(tmp_path):

@@ -257,10 +257,16 @@ def test_what_is_refused_in_its_smallest_form_too_is_given_up(network):
     assert receipt == Receipt(False, "500 ok; gave up after 1 s (TIMEOUT: 1)", OUT_OF_TIME, 3, "400 bad")
 
 
-@pytest.mark.parametrize("given", [answer(400, "bad routing key"), answer(404), answer(413), answer(500)])
+@pytest.mark.parametrize("given", [answer(400, "Invalid routing key"), answer(404), answer(413), answer(500)])
 def test_only_what_is_refused_for_what_is_in_it_has_a_second_form(network, given):
     delivered(network, given, answer(202), event=Event(smaller=True))
     assert {call["body"] for call in network.calls} == {f"whole {KEY}".encode()}
+
+
+@pytest.mark.parametrize("says", ["'links[0].href' is invalid: https://routing.example/", f'you sent {{"routing_key":"{KEY}"}}'])
+def test_a_refusal_that_quotes_what_was_sent_is_not_about_the_key(network, says):
+    receipt, _ = delivered(network, answer(400, says), answer(202), event=Event(smaller=True))
+    assert (receipt.accepted, receipt.attempts) == (True, 2)
 
 
 def test_a_login_in_the_address_is_not_logged(network):

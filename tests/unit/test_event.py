@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
@@ -132,17 +131,17 @@ TOLD_AND_SEEN = PAGER.told_of(
         ({"settings": Settings(summary="Shop is down")}, "Shop is down"),
         ({"build": Build()}, "unknown repository: build failed (exit code 2)"),
         ({"build": TOLD_AND_SEEN, "outcome": Outcome(Result.FAILED, "", told=True)}, "acme/shop: build failed on main (#812)"),
-        ({"build": replace(TOLD, told=Told("FAILED", "{7}", "custom"))}, "acme/shop: pipeline custom failed (exit code 2)"),
+        ({"build": TOLD._replace(told=Told("FAILED", "{7}", "custom"))}, "acme/shop: pipeline custom failed (exit code 2)"),
         ({"outcome": Outcome(Result.FAILED, "", error="No runner with Mac OS X.")}, "acme/shop: build failed on main (#812, No runner with Mac OS X)"),
         ({"outcome": Outcome(Result.FAILED, "", error=f"Container 'Build' {'x' * 61}")}, f"acme/shop: build failed on main (#812, {'x' * 59}…)"),
         ({"outcome": Outcome(Result.FAILED, "", error="x. y", exit_code=2)}, "acme/shop: build failed on main (#812, x. y)"),
         ({"outcome": Outcome(Result.FAILED, "", error="e"), "evidence": TESTS}, "acme/shop: build failed on main (#812, 37 of 300 tests failed)"),
         ({"outcome": Outcome(Result.FAILED, "", failed_steps=("a", "b", "c"))}, 'acme/shop: "a" and 2 more failed on main (#812)'),
-        ({"outcome": replace(NIGHTLY, failed_steps=("a", "b"))}, 'acme/shop: "a" and 1 more of nightly failed on main (#812)'),
-        ({"build": replace(BUILD, number="")}, "acme/shop: build failed on main (exit code 2)"),
-        ({"build": replace(BUILD, number=""), "outcome": replace(PASSED, exit_code=None), "decision": RESOLVE}, "acme/shop: build passed on main"),
-        ({"newer_passed": "#813", "outcome": Outcome(Result.FAILED, ""), "build": replace(BUILD, number="")}, "acme/shop: build failed on main (newer #813 passed)"),
-        ({"build": replace(BUILD, number=""), "decision": UNKNOWN}, "acme/shop: cannot tell whether the build on main passed"),
+        ({"outcome": NIGHTLY._replace(failed_steps=("a", "b"))}, 'acme/shop: "a" and 1 more of nightly failed on main (#812)'),
+        ({"build": BUILD._replace(number="")}, "acme/shop: build failed on main (exit code 2)"),
+        ({"build": BUILD._replace(number=""), "outcome": PASSED._replace(exit_code=None), "decision": RESOLVE}, "acme/shop: build passed on main"),
+        ({"newer_passed": "#813", "outcome": Outcome(Result.FAILED, ""), "build": BUILD._replace(number="")}, "acme/shop: build failed on main (newer #813 passed)"),
+        ({"build": BUILD._replace(number=""), "decision": UNKNOWN}, "acme/shop: cannot tell whether the build on main passed"),
         ({"build": Build(), "decision": UNKNOWN}, "unknown repository: cannot tell whether the build passed"),
         ({"decision": UNKNOWN, "settings": Settings(alert_name="unit tests")}, "acme/shop: cannot tell whether unit tests of #812 on main passed"),
         ({"decision": CLOSING, "settings": Settings(alert_name="unit tests")}, "acme/shop: the result of unit tests of #812 on main is known"),
@@ -252,7 +251,7 @@ def test_every_detail_has_its_name():
     [("812", 812), ("9" * 15, int("9" * 15)), ("9" * 16, "9" * 16), ("8a", "8a"), ("٣", "٣"), ("²", "²"), ("-1", "-1")],
 )
 def test_a_number_is_a_number_as_far_as_every_reader_of_json_can_hold_it(number, shown):
-    assert made(build=replace(BUILD, number=number)).body["payload"]["custom_details"]["build_number"] == shown
+    assert made(build=BUILD._replace(number=number)).body["payload"]["custom_details"]["build_number"] == shown
 
 
 def test_without_a_repository_a_trigger_has_no_key():
@@ -269,8 +268,8 @@ PR_LINK = "https://bitbucket.org/acme/shop/pull-requests/42"
     [
         ({"build": PR, "outcome": PIPELINE}, [("Failed step", f"{RESULTS}/steps/%7B33%7D"), ("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
         ({"build": PR, "outcome": PASSED, "decision": RESOLVE}, [("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
-        ({"build": replace(PR, step_uuid="{22}")}, [("Failed step", f"{RESULTS}/steps/%7B22%7D"), ("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
-        ({"build": replace(PR, step_uuid="{22}"), "outcome": FAILED_BY_API}, [("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
+        ({"build": PR._replace(step_uuid="{22}")}, [("Failed step", f"{RESULTS}/steps/%7B22%7D"), ("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
+        ({"build": PR._replace(step_uuid="{22}"), "outcome": FAILED_BY_API}, [("Pipeline", RESULTS), ("Pull request", PR_LINK)]),
         ({"build": PR, "settings": Settings(links=(("Mine", PR_LINK),))}, [("Mine", PR_LINK), ("Pipeline", RESULTS)]),
         ({"build": PR, "settings": Settings(links=(("Mine", PR_LINK), ("Again", PR_LINK)))}, [("Mine", PR_LINK), ("Pipeline", RESULTS)]),
     ],

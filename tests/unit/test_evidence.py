@@ -97,7 +97,6 @@ HARM = {
 
 LOOK = """
 import json, re, sys
-from dataclasses import asdict
 from pathlib import Path
 import pipe.evidence
 
@@ -108,7 +107,7 @@ pipe.evidence.SECONDS = float(sys.argv[3])
 before = peak()
 clone = Path(sys.argv[1])
 found = pipe.evidence.gather(clone=clone, commit=sys.argv[2], test_reports=(), read_tests=True, conceal=str)
-print(json.dumps([asdict(found), peak() - before]))
+print(json.dumps([found._asdict(), peak() - before]))
 """
 
 
@@ -123,7 +122,7 @@ def test_no_clone_costs_more_than_time_and_a_warning(tmp_path, harm):
     assert grown < 2 * 1024
     told, warning = HARM[harm]
     warnings = found.pop("warnings")
-    expected = {**vars(Evidence(failed_tests=(hostile.FAILED,) if told else ()))}
+    expected = Evidence(failed_tests=(hostile.FAILED,) if told else ())._asdict()
     del expected["warnings"]
     assert found == {**expected, "failed_tests": [*expected["failed_tests"]]}
     assert re.fullmatch(re.escape(warning).replace("REASON", ANY_REASON), warnings[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
@@ -54,7 +52,7 @@ NEWER_FAILED = "the newer build #11 did not pass"
         (build(11, "FAILED", ref_name="dev"), ""), (build(11, "FAILED", selector_type="custom", selector_pattern="nightly"), ""),
         (build(11, "FAILED", selector_type="default", selector_pattern=""), ""),
         (build(11, "FAILED", pull_request=7), ""), (build(11, "FAILED", ref_type="tag"), ""),
-        (build(10, "FAILED"), ""), (replace(build(10, "FAILED"), uuid="{another}"), ""),
+        (build(10, "FAILED"), ""), (build(10, "FAILED")._replace(uuid="{another}"), ""),
     ],
 )  # fmt: skip
 def test_a_success_is_in_doubt_where_a_newer_finished_build_of_the_same_key_failed(other, says):
@@ -66,9 +64,9 @@ def test_of_several_newer_failures_the_newest_is_named():
 
 
 def test_a_build_without_a_number_is_older_than_any_other():
-    nameless = replace(build(11, "FAILED"), number=None)
+    nameless = build(11, "FAILED")._replace(number=None)
     assert doubt(Api(nameless, OWN), OWN) == ""
-    assert doubt(Api(build(1, "FAILED"), nameless), replace(OWN, number=None)) == "the newer build #1 did not pass"
+    assert doubt(Api(build(1, "FAILED"), nameless), OWN._replace(number=None)) == "the newer build #1 did not pass"
     assert read(Api(nameless, build(1)), OWN, SHOP).builds == (build(1), nameless)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pipe.build import Told
@@ -25,7 +23,7 @@ TRIGGERED = (
 def tell(text: str = AFTER, told: str = "", **variables: str):
     """The outcome of an environment, in a clone with that file."""
     settings = Settings.read({"DRY_RUN": "true", **{name.upper(): value for name, value in variables.items()}})
-    build = replace(MAIN, told=Told(told))
+    build = MAIN._replace(told=Told(told))
     return by_variables(settings, build, placed(read(text), build, settings.alert_name, settings.dedup_key))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
@@ -52,7 +50,7 @@ PAUSED, HALTED = {"stage": "PAUSED"}, {"stage": "HALTED"}
 
 
 def without(*names: str) -> Outcome:
-    return replace(PASSED_STEPS, skipped=names)
+    return PASSED_STEPS._replace(skipped=names)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +130,8 @@ def test_a_finished_pipeline_s_own_result_is_not_contradicted(run, steps, expect
 
 
 def test_what_started_the_pipeline_is_handed_on():
-    run = replace(RUNNING, selector_type="custom", selector_pattern="nightly")
-    assert judged(OK, run=run) == replace(PASSED_STEPS, selector=("custom", "nightly"))
+    run = RUNNING._replace(selector_type="custom", selector_pattern="nightly")
+    assert judged(OK, run=run) == PASSED_STEPS._replace(selector=("custom", "nightly"))
 
 
 @pytest.mark.parametrize("own", [OWN, OWN.strip("{}"), OWN.upper(), f" {OWN} "])
@@ -212,23 +210,23 @@ NOBODY = "the pipeline was stopped, and Bitbucket names nobody who stopped it"
 
 
 def as_told(result: Result, **more) -> Outcome:
-    return replace(TOLD[result], **more)
+    return TOLD[result]._replace(**more)
 
 
 @pytest.mark.parametrize(
     ("told", "run", "steps", "expected"),
     [
-        (F, BROKEN, [step("FAILED")], replace(BY_ITS_STEP, error="bad YAML")),
+        (F, BROKEN, [step("FAILED")], BY_ITS_STEP._replace(error="bad YAML")),
         (F, BROKEN, [], failed("Bitbucket says that the pipeline ended as FAILED", error="bad YAML", told=True)),
         (F, PASSED, [OK], as_told(F)),
         (F, RUNNING, [], as_told(F)),
         (F, BY_ADA, [step("STOPPED")], as_told(F)),
         (F, RUNNING, [OK, step("SKIPPED", "b")], as_told(F, skipped=("b",))),
-        (F, replace(BROKEN, **NIGHTLY), [step("FAILED", error="out of memory")], replace(BY_ITS_STEP, error="out of memory", selector=("custom", "nightly"))),
-        (F, BROKEN, [step("FAILED"), step("SKIPPED", "b")], replace(BY_ITS_STEP, error="bad YAML", skipped=("b",))),
+        (F, BROKEN._replace(**NIGHTLY), [step("FAILED", error="out of memory")], BY_ITS_STEP._replace(error="out of memory", selector=("custom", "nightly"))),
+        (F, BROKEN, [step("FAILED"), step("SKIPPED", "b")], BY_ITS_STEP._replace(error="bad YAML", skipped=("b",))),
         (S, PASSED, [OK, step("NOT_RUN")], as_told(S, skipped=("unit",))),
-        (S, replace(PASSED, error="odd", **NIGHTLY), [OK], as_told(S, error="odd", selector=("custom", "nightly"))),
-        (S, BROKEN, [step("FAILED")], replace(BY_ITS_STEP, error="bad YAML")),
+        (S, PASSED._replace(error="odd", **NIGHTLY), [OK], as_told(S, error="odd", selector=("custom", "nightly"))),
+        (S, BROKEN, [step("FAILED")], BY_ITS_STEP._replace(error="bad YAML")),
         (S, RUNNING, [OK], as_told(S)),
         (S, RUNNING, [OK, step("IN_PROGRESS")], as_told(S, doubt='"unit" had not finished when the time to wait was over')),
         (S, BY_ADA, [step("STOPPED")], as_told(S, doubt='Ada stopped the pipeline at "unit"')),
@@ -237,7 +235,7 @@ def as_told(result: Result, **more) -> Outcome:
         (T, BY_ADA, [step("STOPPED")], as_told(T)),
         (T, BY_NOBODY, [step("STOPPED")], Outcome(F, NOBODY, told=True)),
         (T, BY_NOBODY, [OK, step("SKIPPED", "b")], Outcome(F, NOBODY, told=True, skipped=("b",))),
-        (T, replace(BY_NOBODY, **NIGHTLY), [OK], Outcome(F, NOBODY, told=True, selector=("custom", "nightly"))),
+        (T, BY_NOBODY._replace(**NIGHTLY), [OK], Outcome(F, NOBODY, told=True, selector=("custom", "nightly"))),
         (T, BY_ADA, [step("STOPPED", error="time limit")], failed("the pipeline was stopped by an error", "unit", error="time limit", told=True)),
         (T, RUNNING, [step("STOPPED")], as_told(T)),
         (T, PASSED, [OK], as_told(T)),

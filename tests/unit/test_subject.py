@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,7 +17,7 @@ MAIN = Build(repository="acme/shop", branch="main")
 PR = Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True)
 
 
-IN_PRODUCTION = replace(MAIN, environment="production")
+IN_PRODUCTION = MAIN._replace(environment="production")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,7 @@ IN_PRODUCTION = replace(MAIN, environment="production")
         (MAIN, "branch/main", "main"),
         (Build(repository="acme/shop", branch="feature/Ä b"), "branch/feature/Ä b", "feature/Ä b"),
         (PR, "pr/42", "42"),
-        (replace(PR, environment="test"), "pr/42", "42"),
+        (PR._replace(environment="test"), "pr/42", "42"),
         (IN_PRODUCTION, "deployment/production", "production"),
         (Build(repository="acme/shop", tag="v1.2", environment="production"), "deployment/production", "production"),
         (Build(repository="acme/shop", tag="api-v1.4"), "tag/api-v", "api-v1.4"),
@@ -66,7 +65,7 @@ def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, nam
     where, _, what = key.partition(":")
     assert (subject.where, subject.what, subject.custom, subject.name) == (where, what, custom, name)
     assert (subject.key, subject.unknown_key) == (SHOP + key, f"{SHOP}{where}:result unknown")
-    assert of_pipeline(build, name, "mine", selector) == replace(subject, given_key="mine")
+    assert of_pipeline(build, name, "mine", selector) == subject._replace(given_key="mine")
 
 
 @pytest.mark.parametrize(
@@ -79,9 +78,9 @@ def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, nam
         (of_pipeline(MAIN, "step", ""), False, True, False),
         (of_pipeline(IN_PRODUCTION, "", ""), False, True, False),
         (of_pipeline(MAIN, "", "", ("custom", "step")), False, True, False),
-        (of_pipeline(replace(MAIN, branch="deployment/x"), "", ""), False, True, False),
+        (of_pipeline(MAIN._replace(branch="deployment/x"), "", ""), False, True, False),
         (of_pipeline(MAIN.told_of(None), "", ""), False, False, False),
-        (of_pipeline(replace(MAIN, branch="ref unknown"), "", ""), False, True, False),
+        (of_pipeline(MAIN._replace(branch="ref unknown"), "", ""), False, True, False),
     ],
 )
 def test_what_it_is_about(subject, is_step, is_placed, is_deployment):
