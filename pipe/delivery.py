@@ -36,7 +36,7 @@ ACCEPTED = 202
 # 429: throttled, not taken in. 5xx: PagerDuty's side. 408: undocumented; PagerDuty's own Go client calls it temporary.
 TEMPORARY = (408, 429, *range(500, 600))
 
-# In PagerDuty's own words: a page that is refused may quote what is in it, "routing" too, and still has a smallest form.
+# PagerDuty's own words, no others: a refusal may quote what was sent, in which "routing" can stand as well.
 ABOUT_THE_KEY = re.compile(rb"invalid routing key|'routing_key'", re.I)
 ADVICE_KEY = (
     'Check that the key is the integration key of an "Events API v2" integration, and that REGION is the account\'s: '

@@ -263,7 +263,9 @@ def test_only_what_is_refused_for_what_is_in_it_has_a_second_form(network, given
     assert {call["body"] for call in network.calls} == {f"whole {KEY}".encode()}
 
 
-@pytest.mark.parametrize("says", ["'links[0].href' is invalid: https://routing.example/", f'you sent {{"routing_key":"{KEY}"}}'])
+@pytest.mark.parametrize(
+    "says", ["'links[0].href' is invalid: https://routing.example/", f'you sent {{"routing_key":"{KEY}"}}']
+)
 def test_a_refusal_that_quotes_what_was_sent_is_not_about_the_key(network, says):
     receipt, _ = delivered(network, answer(400, says), answer(202), event=Event(smaller=True))
     assert (receipt.accepted, receipt.attempts) == (True, 2)
