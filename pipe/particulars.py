@@ -11,7 +11,6 @@ from pipe.bitbucket import FailedTests, Unreadable
 from pipe.build import Build
 from pipe.evidence import Evidence
 from pipe.evidence.commit import MAX_AUTHOR, MAX_SUBJECT
-from pipe.evidence.failure import describe
 from pipe.evidence.log_tail import tail
 from pipe.inquiry import Answer
 from pipe.lib.text import one_line
@@ -67,6 +66,9 @@ def _without_log(settings: Settings, found: Evidence, *, failed: bool) -> Eviden
 def _with_tests(
     settings: Settings, found: Evidence, connect: Callable[[float], Source], pipeline: str, step: str
 ) -> Evidence:
+    # Its patterns take a while to compile, and most runs come without a token.
+    from pipe.evidence.failure import describe
+
     try:
         tests = connect(SECONDS).failed_tests(pipeline, step)
     except Unreadable as error:

@@ -72,7 +72,7 @@ def _variable(
 
 
 # fmt: off
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # which would show the key
 class Settings:
     """The variables, parsed; one field each, called by the variable's name in lower case."""
 
