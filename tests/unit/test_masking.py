@@ -103,4 +103,4 @@ HOSTILE = ["://" * 100_000, "://" + ":" * 300_000, "://" + "a:" * 150_000, "://"
 def test_hostile_text_takes_no_longer_than_any_other(text):
     began = time.process_time()
     MASK.text(text)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 2

