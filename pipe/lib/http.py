@@ -34,6 +34,7 @@ PROXY_LOGIN = "The proxy wants a login: put user and password into HTTPS_PROXY."
 PROXY_REFUSAL = "Let the proxy pass calls to that host, or put the host into NO_PROXY."
 CHECK_ADDRESS = "Correct {address}, or give HTTPS_PROXY as http://host:port; SOCKS is not supported."
 CHECK_NETWORK = "Check the network, the proxy and {address}."
+NOT_HTTP = (http.client.BadStatusLine, http.client.LineTooLong, http.client.UnknownProtocol)
 PASTE_AGAIN = "Paste the token again: it holds a line break or another character that no token has."
 
 
@@ -148,7 +149,8 @@ def _no_answer(error: Exception, url: str, address: str) -> NoAnswer:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NoAnswer(
-                f"the certificate does not verify: {one_line(cause.verify_message, MAX_WORDS)}", CHECK_CERTIFICATE
+                f"the certificate does not verify: {one_line(cause.verify_message, MAX_WORDS).rstrip('.')}",
+                CHECK_CERTIFICATE,
             )
         if refused := re.search(r"Tunnel connection failed: (\d+)", str(cause)):
             advice = PROXY_LOGIN if refused[1] == "407" else PROXY_REFUSAL
@@ -165,6 +167,10 @@ def _by_type(error: Exception, causes: list[BaseException], address: str) -> NoA
     advice = CHECK_NETWORK.format(address=address)
     if any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes):
         return NoAnswer("no answer in time", advice, temporary=True)
+    if any(isinstance(cause, http.client.RemoteDisconnected) for cause in causes):
+        return NoAnswer("the connection was closed without an answer", advice, temporary=True)
+    if any(isinstance(cause, NOT_HTTP) for cause in causes):
+        return NoAnswer("what answers does not speak HTTP", advice, temporary=True)
     # `strerror` is the system's text ("Connection refused").
     texts = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror)
     why = one_line(next(texts, type(causes[-1]).__name__), MAX_WORDS)

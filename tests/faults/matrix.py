@@ -64,6 +64,7 @@ class Row:
     proxy_reads_tls: bool = False
     names: Mapping[str, list[str]] = field(default_factory=dict)
     hole: bool = False  # where the target listens, [::1] has a port that nobody accepts from
+    says: str = ""  # stands in the log, beside what must stand there anyway
     quick: bool = False  # also a test
 
     @property
@@ -144,10 +145,12 @@ BAD_KEY = {"status": "invalid event", "message": "Event object is invalid",
 LARGE = {"CUSTOM_DETAILS": json.dumps({"text": "x" * 120_000})}
 
 CONNECTION = [
-    Row("connection", "the name does not resolve", GIVEN_UP, url="http://no-such-host.invalid", timeout=3, reached=0),
+    Row("connection", "the name does not resolve", GIVEN_UP, url="http://no-such-host.invalid", timeout=3, reached=0,
+        says="Check the network, the proxy and EVENTS_URL."),
     Row("connection", "the name is looked up for ever", PRINTED, url="http://looked-up.example", timeout=3, reached=0,
         names={"looked-up.example": []}),
-    Row("connection", "refused", GIVEN_UP, url="http://127.0.0.1:{closed}", timeout=3, reached=0, quick=True),
+    Row("connection", "refused", GIVEN_UP, url="http://127.0.0.1:{closed}", timeout=3, reached=0,
+        says="no connection (Connection refused)", quick=True),
     Row("connection", "no answer to connecting, for 5 s an attempt", GIVEN_UP, url="http://127.0.0.1:{full}", timeout=14,
         reached=0),
     Row("connection", "dead IPv6 (refused) beside living IPv4", DELIVERED, url="http://both.example:{target}", names=BOTH,
@@ -161,20 +164,22 @@ CONNECTION = [
         environ=LARGE),
     Row("connection", "reset after the request", GIVEN_UP, servers.resets_after, timeout=3),
     Row("connection", "reset after the request, once", RETRIED, in_turn(servers.resets_after, accepts)),
-    Row("connection", "closed without an answer", GIVEN_UP, closes, timeout=3),
+    Row("connection", "closed without an answer", GIVEN_UP, closes, timeout=3,
+        says="the connection was closed without an answer; gave up"),
     Row("connection", "closed without an answer, once", RETRIED, in_turn(closes, accepts)),
 ]  # fmt: skip
 
 TLS = [
     Row("TLS", "a certificate that verifies", DELIVERED, **TRUSTED, quick=True),
-    Row("TLS", "self-signed", PRINTED, url=HTTPS, tls="self-signed", quick=True),
-    Row("TLS", "expired", PRINTED, url=HTTPS, tls="expired", trusts="expired"),
-    Row("TLS", "for another host", PRINTED, url=HTTPS, tls="wrong host", trusts="wrong host"),
+    Row("TLS", "self-signed", PRINTED, url=HTTPS, tls="self-signed", says="map REQUESTS_CA_BUNDLE", quick=True),
+    Row("TLS", "expired", PRINTED, url=HTTPS, tls="expired", trusts="expired", says="certificate has expired. A proxy"),
+    Row("TLS", "for another host", PRINTED, url=HTTPS, tls="wrong host", trusts="wrong host",
+        says="is not valid for 'localhost'. A proxy"),
     Row("TLS", "handshake dropped", GIVEN_UP, servers.drops_handshake, url=HTTPS, timeout=3),
     Row("TLS", "handshake reset", GIVEN_UP, servers.resets_within, url=HTTPS, timeout=3),
     Row("TLS", "handshake never answered, for 5 s an attempt", GIVEN_UP, servers.silent, url=HTTPS, timeout=14),
     Row("TLS", "plain HTTP in its place", GIVEN_UP, servers.speaks_plainly, url=HTTPS, timeout=3),
-]
+]  # fmt: skip
 
 ANSWER = [
     Row("answer", "none, until TIMEOUT is over", PRINTED, servers.silent, timeout=3),
@@ -192,7 +197,8 @@ ANSWER = [
     Row("answer", "a status line that quotes the key, once", RETRIED,
         in_turn(_quoting(b"HTTP/1.1 %s\r\n\r\n"), accepts)),
     Row("answer", "503 whose words, headers and body quote the key", GIVEN_UP,
-        _quoting(b"HTTP/1.1 503 %s\r\nX-%s: %s\r\nLocation: %s\r\nSet-Cookie: %s=%s\r\n\r\n%s"), timeout=3),
+        _quoting(b"HTTP/1.1 503 %s\r\nX-%s: %s\r\nLocation: %s\r\nSet-Cookie: %s=%s\r\n\r\n%s"), timeout=3,
+        environ={"DEBUG": "true"}),
     Row("answer", "a head that is reset before its status, once", RETRIED, in_turn(saying_then_reset(b"HTTP/1.1 20"), accepts)),
     Row("answer", "202, its body reset", DELIVERED, saying_then_reset(CUT_OFF % b"202 Accepted")),
     Row("answer", "202, its body cut off", DELIVERED, answers(CUT_OFF % b"202 Accepted"), quick=True),
@@ -208,14 +214,17 @@ ANSWER = [
     Row("answer", "503, broken chunks, once", RETRIED, answers(BROKEN_CHUNKS % b"503 Busy", OK)),
     Row("answer", "400, broken chunks", SMALLEST, answers(BROKEN_CHUNKS % b"400 Bad Request", OK)),
     Row("answer", "an endless line for a head, once", RETRIED,
-        in_turn(saying(b"HTTP/1.1 202 ", b"x" * 65536), accepts)),
+        in_turn(saying(b"HTTP/1.1 202 ", b"x" * 65536), accepts), says="what answers does not speak HTTP"),
     Row("answer", "endless headers, once", RETRIED,
         in_turn(saying(b"HTTP/1.1 503 Busy\r\n", b"X-More: and more\r\n" * 1000), accepts)),
     Row("answer", "interim answers, then 202", DELIVERED,
         answers(INTERIM % b"100 Continue" + INTERIM % b"102 Processing" + INTERIM % b"103 Early Hints" + OK), quick=True),
     Row("answer", "endless interim answers, until TIMEOUT is over", PRINTED,
         saying(b"", INTERIM % b"103 Early Hints" * 1000), timeout=4),
-    Row("answer", "not HTTP, once", RETRIED, answers(b"SSH-2.0-OpenSSH_9.6\r\n", OK)),
+    Row("answer", "not HTTP, once", RETRIED, answers(b"SSH-2.0-OpenSSH_9.6\r\n", OK),
+        says="what answers does not speak HTTP"),
+    Row("answer", "a status line with escape sequences", PRINTED, says="418 I'm a teapot. Only 202 counts",
+        target=answers(b"HTTP/1.1 418 I'm\x1b[31m a \x9b1mteapot\x07\r\nContent-Length: 0\r\n\r\n", OK), quick=True),
     Row("answer", "HTTP/1.0", DELIVERED, answers(b"HTTP/1.0 202 Accepted\r\n\r\n")),
     Row("answer", "no words behind the status", DELIVERED, answers(b"HTTP/1.1 202\r\n\r\n")),
 ]  # fmt: skip
@@ -229,12 +238,13 @@ BODIES = [
     Row("400", "plain text", REFUSED, answers(reply(400, "no such thing"))),
     Row("400", "HTML", REFUSED, answers(reply(400, "<html>\n<h1>Bad Request</h1>\n<hr>nginx</html>"))),
     Row("400", "broken UTF-8 and escape sequences", REFUSED, answers(reply(400, b"\xff\xfe\x1b[31mno\x07 caf\xc3"))),
-    Row("400", "empty", REFUSED, answers(reply(400))),
+    Row("400", "empty", REFUSED, answers(reply(400)), says="400 Bad Request. PagerDuty will refuse"),
     Row("400", "nested 100 000 deep", REFUSED, answers(reply(400, "[" * 100_000))),
     Row("400", "names a link", SMALLEST, _refusing(reply(400, json.dumps(BAD_LINK)), "links"), quick=True),
     Row("400", "names a link, then 503, then 202", SMALLEST, answers(reply(400, json.dumps(BAD_LINK)), BUSY, OK),
         attempts=3),
-    Row("400", "the key, plain text", PRINTED, answers(reply(400, "Invalid routing key")), quick=True),
+    Row("400", "the key, plain text", PRINTED, answers(reply(400, "Invalid routing key")),
+        says="and that REGION is the account's", quick=True),
     Row("400", "the key, JSON", PRINTED, answers(reply(400, json.dumps(BAD_KEY)))),
     Row("400", "quotes the key", REFUSED, lambda call: call.send(reply(400, b"you sent " + call.request()))),
 ]  # fmt: skip
@@ -245,16 +255,18 @@ REDIRECT = [
             quick=status == 307)
         for status in (301, 302, 303, 307, 308)
     ),
-    Row("redirect", "307 to the same host", PRINTED, _redirecting(307, "http://127.0.0.1:{target}/v2/enqueue")),
+    Row("redirect", "307 to the same host", PRINTED, _redirecting(307, "http://127.0.0.1:{target}/v2/enqueue"),
+        says="Give the final address as EVENTS_URL."),
     Row("redirect", "307 from https to http", PRINTED, _redirecting(307, ELSEWHERE), other=accepts, **TRUSTED),
     Row("redirect", "308 to no address", PRINTED, _redirecting(308, "http://[")),
-    Row("redirect", "302, a body of 1 GB", PRINTED, _large(302, Location="/elsewhere")),
+    Row("redirect", "302, a body of 1 GB", PRINTED, _large(302, Location="/elsewhere"), quick=True),
 ]  # fmt: skip
 
 LATER = [
     Row("429", "Retry-After: none", RETRIED, answers(reply(429), OK), quick=True),
     Row("429", "Retry-After: 0", RETRIED, answers(reply(429, Retry_After="0"), OK)),
-    Row("429", "Retry-After: 5", RETRIED, answers(reply(429, Retry_After="5"), OK), waits=5),
+    Row("429", "Retry-After: 5", RETRIED, answers(reply(429, Retry_After="5"), OK), waits=5,
+        says="Waiting 5.0 s before the next attempt"),
     Row("429", "Retry-After: 86400", RETRIED, answers(reply(429, Retry_After="86400"), OK), timeout=8, waits=5.5),
     Row("429", "Retry-After: 86400, and no end", GIVEN_UP, answers(reply(429, Retry_After="86400")), timeout=4, attempts=2),
     Row("429", "Retry-After: a date in 6 s", RETRIED, in_turn(_throttling_until(6), accepts), waits=4),
@@ -271,11 +283,13 @@ LATER = [
 PROXY = [
     Row("proxy", "works", DELIVERED, proxy=tunnels(), environ=VIA_PROXY, **TRUSTED, quick=True),
     Row("proxy", "works with its login", DELIVERED, proxy=tunnels(PROXY_LOGIN), environ=WITH_LOGIN, **TRUSTED),
-    Row("proxy", "asks for a login", PRINTED, proxy=tunnels(PROXY_LOGIN), environ=VIA_PROXY, reached=0, **TRUSTED),
+    Row("proxy", "asks for a login", PRINTED, proxy=tunnels(PROXY_LOGIN), environ=VIA_PROXY, reached=0,
+        says="put user and password into HTTPS_PROXY", **TRUSTED),
     Row("proxy", "refuses the login", PRINTED, proxy=tunnels("b3RoZXI6bG9naW4="), environ=WITH_LOGIN, reached=0, **TRUSTED),
     Row("proxy", "refuses with 403", PRINTED, proxy=refuses(reply(403, "no")), environ=VIA_PROXY, reached=0, **TRUSTED,
-        quick=True),
-    Row("proxy", "refuses with 503", GIVEN_UP, proxy=refuses(BUSY), environ=VIA_PROXY, reached=0, timeout=3, **TRUSTED),
+        says="put the host into NO_PROXY", quick=True),
+    Row("proxy", "refuses with 503", GIVEN_UP, proxy=refuses(BUSY), environ=VIA_PROXY, reached=0, timeout=3,
+        says="the proxy refuses with 503; gave up", **TRUSTED),
     Row("proxy", "refuses with 503, once", RETRIED, proxy=in_turn(refuses(BUSY), tunnels()), environ=VIA_PROXY, reached=1,
         **TRUSTED),
     Row("proxy", "redirects to another host", PRINTED, proxy=refuses(reply(302, Location="https://elsewhere.example/")),
@@ -285,11 +299,11 @@ PROXY = [
     Row("proxy", "never answers, for 5 s an attempt", GIVEN_UP, proxy=servers.silent, environ=VIA_PROXY, reached=0,
         timeout=14, **TRUSTED),
     Row("proxy", "speaks no HTTP", GIVEN_UP, proxy=refuses(b"SSH-2.0-OpenSSH_9.6\r\n"), environ=VIA_PROXY, reached=0,
-        timeout=3, **TRUSTED),
+        timeout=3, says="what answers does not speak HTTP", **TRUSTED),
     Row("proxy", "reads TLS with a certificate of its own", PRINTED, proxy_reads_tls=True, environ=VIA_PROXY, reached=0,
         **TRUSTED),
     Row("proxy", "its address is a SOCKS one", PRINTED, environ={"HTTPS_PROXY": "socks5://127.0.0.1:{closed}"}, reached=0,
-        **TRUSTED),
+        says="SOCKS is not supported", **TRUSTED),
     Row("proxy", "is passed by, for NO_PROXY names the host", DELIVERED,
         environ={"HTTPS_PROXY": "http://127.0.0.1:{closed}", "NO_PROXY": "localhost"}, **TRUSTED),
 ]  # fmt: skip

@@ -118,7 +118,7 @@ def play(row: Row, field: Field) -> Seen:
         last=_last(run),
         log=run.stderr,
     )
-    _check_expected(seen, servers["target"])
+    _check_expected(seen, run, servers["target"])
     _check_limits(seen, run, servers["target"])
     _check_secrets(seen, run, key, servers)
     _check_losses(seen, run, key, servers["target"], field.judge)
@@ -208,10 +208,12 @@ def _last(run: Run) -> str:
     return re.sub(r"_ssl\.c:\d+", "_ssl.c", re.sub(r"; gave up after \d+ s .*", "; gave up", said))
 
 
-def _check_expected(seen: Seen, target: Server) -> None:
+def _check_expected(seen: Seen, run: Run, target: Server) -> None:
     row, wrong = seen.row, seen.others
     if seen.outcome != row.expected:
         wrong.append(f"{row.expected} was expected, {seen.outcome} was seen")
+    if row.says not in run.log:
+        wrong.append(f"the log does not say {row.says!r}")
     several = row.expected_attempts < 0
     if (seen.attempts < 2) if several else (seen.attempts != row.expected_attempts):
         wrong.append(f"{seen.attempts} attempts were logged")

@@ -118,7 +118,7 @@ def _said(text: str) -> str:
 
 def _same(said: str, before: str) -> str:
     """Of a connection that ends, the system tells the one or the other, by chance."""
-    cause = re.compile(r"no connection \(.*\)")
+    cause = re.compile(r"no connection \(.*\)|the connection was closed without an answer")
     return before if cause.sub("", said) == cause.sub("", before) else said
 
 

@@ -188,7 +188,13 @@ def test_when_the_attempts_start(network, timeout, seconds, started, took):
     assert receipt.said == f"500 ok; gave up after {took} s (TIMEOUT: {timeout})"
 
 
-@pytest.mark.parametrize(("said", "started"), [("3", [0, 3]), ("0", [0, 1]), ("3600", [0, 18]), ("soon", [0, 1])])
+@pytest.mark.parametrize(
+    ("said", "started"),
+    [
+        ("3", [0, 3]), ("0", [0, 1]), ("3600", [0, 18]), ("1" * 4000, [0, 18]),
+        ("soon", [0, 1]), ("-5", [0, 1]), ("1e9", [0, 1]), ("Wed, 21 Oct 2015 07:28:00 GMT", [0, 1]),
+    ],
+)  # fmt: skip
 def test_retry_after_is_waited_for_as_far_as_the_time_goes(network, said, started):
     receipt, _ = delivered(network, answer(429, Retry_After=said), answer(202))
     assert receipt == Receipt(True, "202 ok", attempts=2)
@@ -207,6 +213,7 @@ def test_retry_after_is_waited_for_as_far_as_the_time_goes(network, said, starte
         (answer(418, {"message": ""}), '418 {"message": ""}'),
         (answer(418, ["message"]), '418 ["message"]'),
         (answer(418, "[" * 100_000), f"418 {'[' * 499}…"),
+        (answer(418, "[" * 9_996 + "]" * 9_996), f"418 {'[' * 499}…"),
         (answer(418, "x" * 500), f"418 {'x' * 500}"),
         (answer(418, "x" * 501), f"418 {'x' * 499}…"),
         (answer(418, "x" * 70_000), f"418 {'x' * 499}…"),
