@@ -21,7 +21,7 @@ class NotJUnit(Exception):
 
 
 class Report:
-    """What one report says, as it is read aloud by an XML parser (whose target this is).
+    """What one report says, as it is read aloud by an XML parser; the text of an element is for `listener`, if any.
 
     `cases`: how often each test stands there; attempts at one and the same, side by side in one suite, count once.
     `failed`: what went wrong with those that failed in the end. Both are complete after `settle`.
@@ -35,7 +35,7 @@ class Report:
         self._suites = [""]
         self._results: list[dict[int, str]] = [{}]  # of the tests in each open suite: what went wrong, if anything
         self._case: Case | None = None
-        self._listener: Callable[[str], None] | None = None  # to the text of the element that is open
+        self.listener: Callable[[str], None] | None = None  # to the text of the element that is open
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition("}")[2]
@@ -50,25 +50,16 @@ class Report:
             self._case = Case(attributes.get("classname") or self._suites[-1], attributes.get("name", ""))
         elif name in FAILED and parent == "testsuite":  # of none of its tests: a fixture that broke
             self._case = Case(self._suites[-1], "")
-        if self._case:
-            self._listener = self._case.begin(name, parent, attributes)
-
-    def data(self, text: str) -> None:
-        if self._listener:
-            self._listener(text)
+        self.listener = self._case.begin(name, parent, attributes) if self._case else None
 
     def end(self, tag: str) -> None:
         name = self._path.pop()
-        self._listener = None
         if self._case and (name == "testcase" or (name in FAILED and self._path[-1] == "testsuite")):
             self._ended(self._case)
             self._case = None
         if name == "testsuite":
             self._suites.pop()
             self._count(self._results.pop())
-
-    def close(self) -> None:
-        """The report has been read to its end."""
 
     def break_off(self) -> None:
         """The report ends here, in the midst of a test perhaps: what it has said of it counts."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
-from xml.etree.ElementTree import ParseError, XMLParser
+from xml.parsers import expat
 
 from pipe.lib.text import one_line
 
@@ -22,7 +22,7 @@ MAX_ENTRIES = 20
 MAX_NOTES = 5
 MAX_NOTE = 200  # characters
 CHUNK = 64 * 1024  # characters
-NO_MEMORY = 1  # expat's XML_ERROR_NO_MEMORY
+NO_MEMORY = expat.errors.codes[expat.errors.XML_ERROR_NO_MEMORY]
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # https://www.w3.org/TR/xml/#charsets
@@ -99,8 +99,8 @@ class _Reading:
             if self.patterns:
                 self._note(path, str(error))
             return
-        except ParseError as error:
-            why = "too large" if error.code == NO_MEMORY else f"broken XML in line {error.position[0]}"
+        except expat.ExpatError as error:
+            why = "too large" if error.code == NO_MEMORY else f"broken XML in line {error.lineno}"
             report.break_off()
         except MemoryError:
             why = "too large"
@@ -132,15 +132,27 @@ class _Reading:
 
 def _parse(path: Path, report: Report, ends: float) -> None:
     """Reads the report to its end, or to `ends` (`time.monotonic()`) and raises `TimeoutError`."""
-    parser = XMLParser(target=report)
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = True
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        report.start(tag, attributes)
+        parser.CharacterDataHandler = report.listener  # nobody listens to most of it, which takes the time
+
+    def end(tag: str) -> None:
+        report.end(tag)
+        parser.CharacterDataHandler = None
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.ExternalEntityRefHandler = lambda *_: 0  # not read, so what it stands for is missing: an error
     with path.open("rb") as file:
         encoding = _encoding(file.read(200))
-    with path.open(encoding=encoding, errors="replace", newline="") as file:
-        for piece in _pieces(file):
-            parser.feed(piece)  # text, so that the parser asks for no encoding
+    with path.open(encoding=encoding, errors="replace", newline="") as text:
+        for piece in _pieces(text):
+            parser.Parse(piece)  # text, so that the parser asks for no encoding
             if time.monotonic() > ends:
                 raise TimeoutError
-    parser.close()
+    parser.Parse("", True)
 
 
 def _encoding(head: bytes) -> str:
