@@ -37,7 +37,7 @@ class Run:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.settings = Settings.read(environ)
-        self.build = Build.read(environ)
+        self.build = Build.read(environ, self.settings.mask.text)
         self.log = Log(self.settings.mask, debug=self.settings.debug)
         self.failed = bool(self.settings.problems)
         self.undelivered = False
@@ -69,6 +69,7 @@ class Run:
             api_token=settings.atlassian_api_token,
             seconds=seconds,
             log=self.log.info,
+            conceal=settings.mask.text,
         )
 
     def introduction(self) -> str:

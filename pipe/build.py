@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -56,9 +56,12 @@ class Build(NamedTuple):
     ref_known: bool = True
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Build:
+    def read(cls, environ: Mapping[str, str], conceal: Callable[[str], str] = str) -> Build:
+        """`conceal` masks what is secret: these values go into keys and addresses."""
+
         def of(name: str) -> str:
-            return one_line(present(environ, name), MAX_VALUE_LENGTH)
+            value = present(environ, name)
+            return one_line(conceal(one_line(value, len(value))), MAX_VALUE_LENGTH)
 
         workspace, slug = of("BITBUCKET_WORKSPACE"), of("BITBUCKET_REPO_SLUG")
         run = of("BITBUCKET_STEP_RUN_NUMBER")

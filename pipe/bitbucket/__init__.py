@@ -51,9 +51,12 @@ class Bitbucket:
         *,
         seconds: float = BUDGET_SECONDS,
         log: Callable[[str], None],
+        conceal: Callable[[str], str] = str,
     ) -> None:
-        """`seconds` from now are the budget; `repository` is `workspace/slug`; `log` takes a line for each retry."""
+        """`seconds` from now are the budget; `repository` is `workspace/slug`; `log` takes a line for each retry;
+        `conceal` masks what is secret: names of refs and pipelines go into keys."""
         self._base_url, self._auth, self._repository, self._log = base_url, auth, repository, log
+        self._conceal = conceal
         self._deadline = time.monotonic() + seconds
 
     @property
@@ -66,7 +69,7 @@ class Bitbucket:
         path = f"pipelines/{_segment(uuid)}"
         return self._ask(
             lambda api: answers.pipeline_run(api.get(path, {"fields": COMMIT}))._asdict(),
-            lambda row: _run(PipelineRun, row),
+            lambda row: self._run(PipelineRun, row),
         )
 
     def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
@@ -74,7 +77,7 @@ class Bitbucket:
         path = f"pipelines/{_segment(pipeline_uuid)}/steps"
         return self._ask(
             lambda api: [answers.step_run(item)._asdict() for item in api.pages(path, {"pagelen": "100"})],
-            lambda rows: tuple(_run(StepRun, row) for row in rows),
+            lambda rows: tuple(self._run(StepRun, row) for row in rows),
         )
 
     def builds(self, branch: str = "") -> tuple[PipelineRun, ...]:
@@ -83,7 +86,7 @@ class Bitbucket:
         query = {"sort": "-created_on", "pagelen": str(MAX_BUILDS)} | ({"target.branch": branch} if branch else {})
         return self._ask(
             lambda api: [run._asdict() for run in answers.pipeline_runs(api.values("pipelines", query))],
-            lambda rows: tuple(_run(PipelineRun, row) for row in rows[:MAX_BUILDS]),
+            lambda rows: tuple(self._run(PipelineRun, row) for row in rows[:MAX_BUILDS]),
         )
 
     def log_tail(self, pipeline_uuid: str, step_uuid: str, size: int = MAX_LOG_BYTES) -> tuple[bytes, bool]:
@@ -103,6 +106,16 @@ class Bitbucket:
             lambda api: answers.failed_tests(*api.failed_tests(path, MAX_TESTS))._asdict(),
             lambda row: FailedTests(**{**row, "cases": tuple((str(a), str(b), str(c)) for a, b, c in row["cases"])}),
         )
+
+    def _run(self, kind: type[Run], row: dict[str, Any]) -> Run:
+        """Made of what came from behind the wall, with every field of the type that it has."""
+        run = kind(**row)
+        texts: dict[str, Any] = {name: self._conceal(text) for name, text in row.items() if isinstance(text, str)}
+        run = run._replace(**texts)
+        for name, default in run._field_defaults.items():
+            if not isinstance(getattr(run, name), (int, type(None)) if default is None else str):
+                raise TypeError(name)
+        return run
 
     def _ask(self, question: Callable[[Api], object], arrived: Callable[[Any], T]) -> T:
         """What `arrived` makes of what the question brings from behind the wall; asked again while that may help."""
@@ -144,6 +157,7 @@ def connect(
     api_token: str = "",
     seconds: float = BUDGET_SECONDS,
     log: Callable[[str], None],
+    conceal: Callable[[str], str] = str,
 ) -> Bitbucket:
     """Bitbucket with an access token as Bearer, else a scoped API token as Basic `email:token`, else as anybody."""
     auth: AuthBase | None = None
@@ -151,7 +165,7 @@ def connect(
         auth = TokenAuth(access_token.strip())
     elif email.strip() and api_token.strip():
         auth = HTTPBasicAuth(email.strip(), api_token.strip())
-    return Bitbucket(base_url, auth, repository, seconds=seconds, log=log)
+    return Bitbucket(base_url, auth, repository, seconds=seconds, log=log, conceal=conceal)
 
 
 def _segment(uuid: str) -> str:
@@ -160,12 +174,3 @@ def _segment(uuid: str) -> str:
     if not bare:  # without it, the path would be that of the list
         raise Unreadable("the pipeline's or the step's UUID is not known", "Run the pipe in Bitbucket Pipelines.")
     return quote(f"{{{bare}}}", safe="")
-
-
-def _run(kind: type[Run], row: dict[str, Any]) -> Run:
-    """Made of what came from behind the wall, with every field of the type that it has."""
-    run = kind(**row)
-    for name, default in run._field_defaults.items():
-        if not isinstance(getattr(run, name), (int, type(None)) if default is None else str):
-            raise TypeError(name)
-    return run

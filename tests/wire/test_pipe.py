@@ -625,6 +625,23 @@ def test_the_key_is_nowhere_with_debug_on(pipe, sandbox):
     assert run.log.count("…ee44") > 3
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("BITBUCKET_BRANCH", f"x-{TOKEN}", "branch/x-****:step"),
+        ("BITBUCKET_BRANCH", "-" * 990 + TOKEN, "branch/" + "-" * 160),
+        ("BITBUCKET_TAG", f"x-{KEY}-y", "tag/x-…ee44-y:step"),
+        ("BITBUCKET_BUILD_NUMBER", "https://u:hunter2hunter2@example.org/", "branch/main:step"),
+    ],
+)
+def test_a_secret_in_a_build_s_variable_reaches_neither_a_key_nor_an_address(pipe, received, name, value, shown):
+    run = pipe({**MAIN, **FAILS, "BITBUCKET_ACCESS_TOKEN": TOKEN, name: value})
+    assert short(received.only).startswith(shown)
+    assert f"dedup key {received.only['dedup_key']}, " in run.log
+    text = json.dumps(received.only)
+    assert "hunter2" not in text and TOKEN[:10] not in text
+
+
 def test_modules_in_the_clone_are_not_imported(pipe, received):
     for name in ("json.py", "requests.py", "pipe.py", "sitecustomize.py", "yaml.py"):
         (pipe.clone / name).write_text("raise SystemExit('imported from the clone')")

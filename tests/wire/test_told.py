@@ -165,6 +165,11 @@ def test_nothing_unseen_in_a_branch_reaches_the_log_or_the_event(told, api, rece
 # --- Without a token, or with an API that does not answer. ------------------------------------------------------------
 
 
+def test_a_secret_in_a_branch_s_or_a_pipeline_s_name_reaches_no_key(told, api, received):
+    told(api.pipeline(812, [ok()], outcome="FAILED", ref=f"x-{TOKEN}", selector=("custom", f"n-{TOKEN}")))
+    assert received.sent == ["trigger branch/x-****:custom/n-****", "resolve branch/x-****:result unknown"]
+
+
 def test_a_failure_without_a_token_pages_by_hand_and_no_filter_keeps_it_back(told, api, received):
     run = told(api.pipeline(812, outcome="FAILED"), BRANCHES="release/*", TAGS="v*", **NO_TOKEN)
     assert (run.status, api.requests) == (0, [])
