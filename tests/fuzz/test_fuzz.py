@@ -1,0 +1,16 @@
+"""Some examples of each kind, the same every time; `make fuzz` plays thousands of new ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.fuzz.play import fuzz
+
+
+@pytest.mark.parametrize(("kind", "number"), [("environments", 60), ("files", 25), ("reports", 20), ("answers", 30)])
+def test_every_run_keeps_the_invariants(kind, number):
+    figures: Counter[str] = Counter()
+    assert not fuzz(kind, number, figures, derandomize=True)
+    assert figures[kind] >= number
