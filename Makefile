@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox pictures test coverage histories faults mutants bench lint format image lock clean
+.PHONY: help demo sandbox pictures test coverage histories faults fuzz storm mutants bench lint format image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
@@ -31,6 +31,12 @@ histories: $(VENV)/ready  ## 10,000 generated histories of builds (HISTORIES=n):
 
 faults: $(VENV)/ready  ## what becomes of a page when network, proxy or server fail; writes docs/faults.md
 	$(BIN)/python -m tests.faults
+
+fuzz: $(VENV)/ready  ## 20,000 runs (FUZZ=n) on any environment, file, report and answer: no traceback, leak or false resolve
+	$(BIN)/python -m tests.fuzz
+
+storm: $(VENV)/ready  ## 100 and 300 pipes at once against PagerDuty's rate limit: each page gets through
+	$(BIN)/python -m tests.storm
 
 mutants: $(VENV)/ready  ## changes the rules in small ways and lists the changes that no test notices
 	$(BIN)/python -m tests.mutants $(ONLY)
