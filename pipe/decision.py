@@ -30,7 +30,11 @@ class Decision(NamedTuple):
 def decide(settings: Settings, case: Case) -> Decision:
     if settings.event_action != "auto":
         return _asked_for(settings, case)
-    return _BY_RESULT[case.outcome.result](settings, case)
+    if case.outcome.result is Result.FAILED:
+        return _failure(settings, case)
+    if case.outcome.result is Result.SUCCESSFUL:
+        return _success(settings, case)
+    return _unknown(case) if case.outcome.result is Result.UNKNOWN else _nothing(case)
 
 
 def _failure(settings: Settings, case: Case) -> Decision:
@@ -53,14 +57,14 @@ def _success(settings: Settings, case: Case) -> Decision:
     return Decision(f"Resolving: {case.outcome.reason}.", "resolve", closes_unknown=closes, change_too=change)
 
 
-def _nothing(settings: Settings, case: Case) -> Decision:
+def _nothing(case: Case) -> Decision:
     """A failure, or a pipe in the wrong place, that sends nothing is said in yellow."""
     line = f"Sending nothing: {case.outcome.reason}."
     misplaced_or_failed = case.outcome.result is Result.MISPLACED or bool(case.outcome.exit_code)
     return Decision(line, warning=line if misplaced_or_failed else "")
 
 
-def _unknown(settings: Settings, case: Case) -> Decision:
+def _unknown(case: Case) -> Decision:
     if not case.in_ci:
         return Decision(f"Sending nothing: {case.outcome.reason}, and CI is not set.", failed=True)
     line = f"Paging a warning: whether it passed cannot be told: {case.outcome.reason}."
@@ -68,23 +72,12 @@ def _unknown(settings: Settings, case: Case) -> Decision:
     return Decision(line, "trigger", line, result_unknown=True, resolves=resolves, failed=True)
 
 
-_BY_RESULT = {
-    Result.FAILED: _failure,
-    Result.SUCCESSFUL: _success,
-    Result.STOPPED: _nothing,
-    Result.NOTHING_RAN: _nothing,
-    Result.IGNORED: _nothing,
-    Result.MISPLACED: _nothing,
-    Result.UNKNOWN: _unknown,
-}
-
-
 def _asked_for(settings: Settings, case: Case) -> Decision:
     """An explicit EVENT_ACTION: just that, but no resolve and no change where the result is known to be no success."""
     action, outcome = settings.event_action, case.outcome
     asked = f"EVENT_ACTION is {action}"
     if outcome.result is Result.IGNORED:
-        return _nothing(settings, case)
+        return _nothing(case)
     unproven = outcome.result in (Result.FAILED, Result.STOPPED) or settings.bad_exit_code or settings.bad_build_status
     if unproven and action in ("resolve", "change"):
         line = f"Sending nothing: {asked}, but {outcome.reason}."

@@ -56,7 +56,7 @@ class Event(NamedTuple):
         payload = self.body["payload"]
         kept = {name: payload[name] for name in ("summary", "source", "severity") if name in payload}
         details = {"note": f"PagerDuty refused the whole event: {refusal}"}
-        if resolves := payload.get("custom_details", {}).get("resolves"):
+        if resolves := payload["custom_details"].get("resolves"):
             details["resolves"] = _field(str(resolves))
         body = {name: self.body[name] for name in ("event_action", "dedup_key") if name in self.body}
         smaller = Event(self.path, body | {"payload": kept | {"custom_details": details}})
@@ -96,7 +96,7 @@ def alert(settings: Settings, story: Story, decision: Decision) -> Event:
     }
     key = story.subject.unknown_key if unknown else story.subject.key
     body: dict[str, Any] = {"event_action": decision.action} | ({"dedup_key": key} if key else {})
-    body |= _content(settings, payload, _details(story, decision, cut), _links(settings, story))
+    body |= _content(settings, payload, _details(story, cut, decision), _links(settings, story))
     if decision.action == "trigger":
         body |= {"client": "Bitbucket Pipelines"} | ({"client_url": build.pipeline_url} if build.pipeline_url else {})
     return _event("/v2/enqueue", body, cut)
@@ -112,8 +112,8 @@ def change(settings: Settings, story: Story) -> Event:
         "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
         "timestamp": story.timestamp,
     }
-    details = _details(story, Decision("", "change"), cut)
-    return _event("/v2/change/enqueue", _content(settings, payload, details, _links(settings, story)), cut)
+    body = _content(settings, payload, _details(story, cut), _links(settings, story))
+    return _event("/v2/change/enqueue", body, cut)
 
 
 def _content(settings: Settings, payload: dict[str, Any], details: dict[str, Any], links: list[Any]) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _sentence(story: Story, what: str, figure: str = "", newer: str = "") -> str
     return " ".join(f"{_repository(story)}: {what} {story.build.place} {behind and f'({behind})'}".split())
 
 
-def _details(story: Story, decision: Decision, cut: tuple[str, ...]) -> dict[str, Any]:
+def _details(story: Story, cut: tuple[str, ...], decision: Decision | None = None) -> dict[str, Any]:
     """The pipe's own details, under names that never change: orchestration rules read them."""
     build, outcome, evidence = story.build, story.outcome, story.evidence
     details: dict[str, Any] = {
@@ -214,10 +214,10 @@ def _details(story: Story, decision: Decision, cut: tuple[str, ...]) -> dict[str
         "log_tail": evidence.log_tail,
         "rerun": build.step_run if build.step_run > 1 else None,
         "newer_build": story.newer_build,
-        "resolves": decision.resolves,
+        "resolves": decision and decision.resolves,
         "pipe_warnings": [*story.warnings, *cut],
     }
-    if decision.result_unknown and decision.action == "trigger":
+    if decision and decision.result_unknown and decision.action == "trigger":
         details |= {"reason": outcome.reason, "ways_to_tell": list(story.ways_to_tell)}
     return {name: value for name, value in details.items() if value not in ("", None, [])}
 
@@ -252,7 +252,7 @@ def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _repository(story: Story) -> str:

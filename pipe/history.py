@@ -22,7 +22,7 @@ class Builds(Protocol):
 
     def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]: ...
 
-    def builds(self, branch: str = "") -> tuple[PipelineRun, ...]: ...
+    def builds(self, branch: str) -> tuple[PipelineRun, ...]: ...
 
 
 class History(NamedTuple):
@@ -93,8 +93,8 @@ class _StepLists:
         self._api = api
         self._known: dict[str, tuple[StepRun, ...]] = {}
 
-    def ran(self, build: PipelineRun, name: str) -> str:
-        """`failed`, `green`, or "" where it did not run or did not run whole. Namesakes count as one."""
+    def ran(self, build: PipelineRun, name: str) -> str | None:
+        """`failed`, `green`, or None where it did not run or did not run whole. Namesakes count as one."""
         if build.uuid not in self._known:
             if len(self._known) == MAX_STEP_LISTS:
                 raise TooManyLists
@@ -102,7 +102,7 @@ class _StepLists:
         results = {step.result for step in self._known[build.uuid] if step.name == name}
         if any(step.error or step.result in BROKEN for step in self._known[build.uuid] if step.name == name):
             return "failed"
-        return "green" if results and results <= set(PASSED) else ""
+        return "green" if results and results <= set(PASSED) else None
 
 
 def read(
@@ -116,7 +116,7 @@ def read(
     tells whether another pipeline, by its selector, can open an alert. Raises Unreadable."""
 
     def key_of(run: PipelineRun) -> str:
-        subject = of_pipeline(about.of_run(run), "", "", _selector(run))
+        subject = of_pipeline(about.of_run(run), selector=_selector(run))
         return subject.where if dedup_key else subject.whole_key
 
     key = key_of(own)

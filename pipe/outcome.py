@@ -66,7 +66,7 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -
 
 def without_any_sign(settings: Settings) -> Outcome:
     why = settings.bad_build_status or "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
-    return Outcome(Result.UNKNOWN, why.rstrip("."))
+    return Outcome(Result.UNKNOWN, why.removesuffix("."))
 
 
 def _broken_step(settings: Settings, code: int, *, beside_failure: bool) -> Outcome:
@@ -82,7 +82,7 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
     if settings.build_status in ("failed", "error", "expired"):
         return Outcome(Result.FAILED, f"BUILD_STATUS is {settings.build_status}", of_step=True)
     if unreadable := settings.bad_exit_code or settings.bad_build_status:
-        return Outcome(Result.UNKNOWN, unreadable.rstrip("."), of_step=True)
+        return Outcome(Result.UNKNOWN, unreadable.removesuffix("."), of_step=True)
     if 0 in settings.ignore_exit_codes:
         return Outcome(Result.IGNORED, "exit code 0 is among IGNORE_EXIT_CODES", of_step=True, exit_code=0)
     here = [one for one in placed if one.sees_exit_code]

@@ -7,6 +7,7 @@ BUILD_STATUS unless two pipelines say it. What cannot be read is doubt: then not
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import NamedTuple
 
@@ -82,8 +83,8 @@ def _crowded(found: list[Placed]) -> list[Placed]:
     """Those that share a pipeline with another one. The index tells steps of a parallel group apart."""
     steps: dict[int, dict[object, Placed]] = {}
     for one in found:
-        texts = one.item.alert_name + one.item.dedup_key
-        sharded = one.step.group and "BITBUCKET_PARALLEL_STEP" in texts.replace("BITBUCKET_PARALLEL_STEP_COUNT", "")
+        texts = f"{one.item.alert_name} {one.item.dedup_key}"
+        sharded = one.step.group and re.search(r"\$\{?BITBUCKET_PARALLEL_STEP\b", texts)
         which = (one.step.group, texts) if sharded else id(one.step)
         steps.setdefault(id(one.pipeline), {})[which] = one
     return [one for alike in steps.values() if len(alike) > 1 for one in alike.values()]

@@ -224,4 +224,4 @@ def _named(steps: tuple[StepRun, ...]) -> str:
 
 def _bare(uuid: str) -> str:
     """A UUID without the braces that Bitbucket puts around it, to compare it."""
-    return uuid.strip().strip("{}").lower()
+    return uuid.strip().strip("{}").casefold()

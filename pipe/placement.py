@@ -110,18 +110,14 @@ def place_of(build: Build, subject: Subject) -> str:
 
 
 def _can_have(item: Item, subject: Subject) -> bool:
-    if item.dedup_key and _could_be(item.dedup_key, subject.whole_key):
-        return True
-    if item.dedup_key and not _could_be(item.dedup_key, ""):
-        return False
-    what = STEP if subject.is_step else "name"
-    if not item.alert_name or _could_be(item.alert_name, ""):
-        unnamed = f"{subject.prefix}:{STEP}" if subject.is_step else subject.prefix
-        if unnamed == subject.whole_key:
-            return True
-    marker = f":{what}/"
-    head, found, name = subject.whole_key.partition(marker)
-    return bool(found) and head == subject.prefix and bool(item.alert_name) and _could_be(item.alert_name, name)
+    key = subject.whole_key
+    if item.dedup_key:
+        return _could_be(item.dedup_key, key)
+    unnamed = f"{subject.prefix}:{STEP}" if subject.is_step else subject.prefix
+    if key == unnamed:
+        return _could_be(item.alert_name, "")
+    named = f"{unnamed}/" if subject.is_step else f"{unnamed}:name/"
+    return key.startswith(named) and _could_be(item.alert_name, key.removeprefix(named))
 
 
 def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Placed]:
@@ -166,4 +162,4 @@ def same_environment(one: str, other: str) -> bool:
 
 
 def friendly_name(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return "-".join(re.findall("[a-z0-9]+", name.lower()))

@@ -87,11 +87,13 @@ def of_step(build: Build, alert_name: str, dedup_key: str) -> Subject:
     return Subject(build.repository, where, value, what, "", dedup_key, alert_name)
 
 
-def of_pipeline(build: Build, alert_name: str, dedup_key: str, selector: tuple[str, str] = ("", "")) -> Subject:
+def of_pipeline(
+    build: Build, alert_name: str = "", dedup_key: str = "", selector: tuple[str, str] = ("", "")
+) -> Subject:
     """`selector`: what started the pipeline, its type and pattern, where that is known."""
     where, value = _where(build)
     kind, pattern = selector
-    which = {"default": "default", "custom": f"custom/{pattern}"}.get(kind, "")
+    which = {"default": "default", "custom": f"custom/{pattern}"}.get(kind)
     if not build.ref_known and not which:
         which = "/".join(filter(None, selector))
     what = ":".join(filter(None, (which, f"name/{alert_name}" if alert_name else "")))

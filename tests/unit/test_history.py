@@ -38,9 +38,9 @@ def doubt(api: Api, own: PipelineRun, *skipped: str) -> str:
 
 
 OWN = build(10)
-
-
 NEWER_FAILED = "the newer build #11 did not pass"
+BRACE = {"selector_pattern": "{main,dev}"}
+OTHER_FAILED = "branches: {main,dev} uses the same key and did not pass when it last ran (#%s)"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,22 @@ def test_with_a_dedup_key_every_pipeline_of_the_place_can_have_it(dedup_key, oth
     assert read(api, OWN, SHOP, dedup_key).doubt(api, ()) == says
 
 
+@pytest.mark.parametrize(
+    ("number", "pattern", "says"),
+    [
+        (9, "{main,dev}", OTHER_FAILED % 9),
+        (11, "{main,dev}", NEWER_FAILED),
+        (9, "ma*", ""),
+        (11, "ma*", ""),
+        (11, "main", NEWER_FAILED),
+    ],
+)
+def test_another_pipeline_of_the_same_key_counts_only_where_it_can_open_an_alert(number, pattern, says):
+    api = Api(build(number, "FAILED", selector_pattern=pattern))
+    pages = {("branches", "{main,dev}")}.__contains__
+    assert read(api, OWN, SHOP, pages=pages).doubt(api, ()) == says
+
+
 def test_a_failure_between_this_build_and_a_newer_one_that_passed_is_a_doubt_too():
     assert doubt(Api(build(12), build(11, "FAILED"), OWN), OWN) == NEWER_FAILED
 
@@ -118,10 +134,6 @@ def test_builds_of_a_pull_request_are_not_asked_for_by_a_branch():
     api = Api()
     doubt(api, build(10, pull_request=42, ref_name="fix", destination="main"))
     assert api.branches == [""]
-
-
-BRACE = {"selector_pattern": "{main,dev}"}
-OTHER_FAILED = "branches: {main,dev} uses the same key and did not pass when it last ran (#%s)"
 
 
 @pytest.mark.parametrize(

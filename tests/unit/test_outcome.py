@@ -150,11 +150,13 @@ def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
         (FINAL, {}, None),
         (AFTER, {}, None),
         (TRIGGERED, {}, None),
+        (DEFAULT % step(where="script", exit_code="$CODE"), {}, Outcome(M, MISPLACED, of_step=True)),
         (DEFAULT % f"{step(where='script')}, {step('b')}", {}, None),
+        (DEFAULT % f"{step(where='script')}, {step('b', exit_code='$BITBUCKET_EXIT_CODE')}", {}, Outcome(M, MISPLACED, of_step=True)),
         (DEFAULT % f"{step(where='script')}, {step('b', 'other')}", {}, Outcome(M, MISPLACED, of_step=True)),
         ("pipelines: {default: {import: 'a:b:c'}}", {}, None),
     ],
-)
+)  # fmt: skip
 def test_a_pipe_that_stands_only_in_scripts_of_ordinary_steps_runs_only_after_a_success(text, variables, expected):
     assert tell(text, **variables) == expected
 

@@ -7,10 +7,13 @@ import pytest
 from pipe.build import Build
 from pipe.definition import Definition
 from pipe.ownership import Ownership
-from pipe.placement import placed
+from pipe.placement import friendly_name, placed
 from tests.unit.files import BOTH, DEFAULT, DEPLOY, MAIN, PLAIN, PR, TAG, of_pipeline, of_step, pager, read, step
 
 ABSENT, UNREAD = Definition(absent=True), Definition(unread="bitbucket-pipelines.yml could not be read (too large)")
+
+
+BRACED_CODE = "'${BITBUCKET_EXIT_CODE}'"
 
 
 def owns(*given, **more) -> bool:
@@ -38,6 +41,7 @@ def owns(*given, **more) -> bool:
         (DEFAULT % f"{step()}, {step('done', event_action='$ACTION')}", False),
         (DEFAULT % f"{step()}, {step('done', where='script')}", True),
         (DEFAULT % f"{step()}, {step('done', where='script', exit_code='$BITBUCKET_EXIT_CODE')}", True),
+        (DEFAULT % f"{step()}, {step('done', where='script', exit_code=BRACED_CODE)}", True),
         (DEFAULT % f"{step()}, {step('done', where='script', exit_code='$CODE')}", False),
         (DEFAULT % PLAIN, False),
         (DEFAULT % f"{{parallel: [{step()}, {step('lint')}]}}", False),
@@ -94,7 +98,7 @@ def test_a_named_alert_is_owned_unless_one_pipeline_has_two_such_steps(text, exp
         ("${NAME} tests", True), ("${NAME} checks", False), ("${A:-$B} tests", True), ("unit$(date +%m) tests", True), ("u`hostname`s", True),
         (r"unit\ tests", True), ("unit.tests", False), ("unit  tests", True), ("$A$B", True), ("unit", False), ("unit $A more", False), ("u$A", True),
         ("$A tests", True), ("unit ${A}", True), ("unit tes${A}ests", False), ("u${A}t${B}tests", True), ("u${A}s${B}s${C}tests", False), ("unit${A", True),
-        ("u" + "$(" * 40_000, True),
+        ("${A}s${B}n${C}", False), ("${A}e${B}e${C}", False), ("u" + "$(" * 40_000, True),
     ],
 )  # fmt: skip
 def test_what_stands_around_a_dollar_decides_whether_a_name_can_be_the_same(other, can_be):
@@ -163,12 +167,18 @@ def test_one_name_in_two_environments_is_two_keys_and_in_two_pipelines_one_check
     assert owns(text, "deploy", build=DEPLOY)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("Prod EU", "prod-eu"), ("Prod (EU)", "prod-eu"), ("_prod__EU_", "prod-eu"), ("Prodüktion", "x")]
-)
-def test_environments_are_compared_in_their_url_friendly_form_and_any_beyond_ascii_could_be_it(one, other):
-    text = DEFAULT % f"{step(more=f', deployment: {one}')}, {step('b', more=f', deployment: {other}')}"
-    assert not owns(text, build=Build(repository="acme/shop", environment="prod-eu" if other != "x" else "x"))
+PROD_EU = ["Prod EU", "Prod (EU)", "_prod__EU_"]
+
+
+@pytest.mark.parametrize("name", PROD_EU)
+def test_an_environment_s_url_friendly_form(name):
+    assert friendly_name(name) == "prod-eu"
+
+
+@pytest.mark.parametrize("name", [*PROD_EU, "Prodüktion"])
+def test_environments_are_compared_in_their_url_friendly_form_and_any_beyond_ascii_could_be_it(name):
+    text = DEFAULT % f"{step(more=f', deployment: {name}')}, {step('b', more=', deployment: prod-eu')}"
+    assert not owns(text, build=DEPLOY._replace(environment="prod-eu"))
 
 
 def test_an_environment_that_is_no_deployment_may_or_may_not_change_the_key():
@@ -258,6 +268,8 @@ def test_a_dedup_key_that_spells_a_derived_one_is_the_same_key():
         (BOTH % (step(kind="final", where="script", build_status="$STATUS"), step("n", "nightly", where="script", build_status="$S")), True),
         (BOTH % (step(kind="final", where="script", build_status="$STATUS"), step("n")), True),
         (BOTH % (step(kind="final", where="script"), step(where="script", build_status="$STATUS", event_action="resolve")), True),
+        (BOTH % (step(kind="final", where="script"), step(where="script")), True),
+        (BOTH % (step(kind="final", where="script"), step(kind="final")), True),
         (DEFAULT % PLAIN, True),
     ],
 )  # fmt: skip

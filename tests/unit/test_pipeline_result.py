@@ -142,7 +142,7 @@ def test_a_step_does_not_judge_itself_however_its_uuid_is_written(own, listed):
 
 
 def test_uuids_that_begin_or_end_alike_are_two_steps():
-    steps = (StepRun(uuid="{x1}"), StepRun(uuid="{1}"), StepRun(uuid="{1x}"))
+    steps = (StepRun(uuid="{X1}"), StepRun(uuid="{1}"), StepRun(uuid="{1X}"))
     assert look(RUNNING, steps, "{1}", ()).steps == (steps[0], steps[2])
     assert look(RUNNING, steps, "", ()).steps == steps
 

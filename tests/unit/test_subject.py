@@ -74,13 +74,13 @@ def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, nam
         (of_step(MAIN, "", ""), True, True, False),
         (of_step(MAIN, "x", ""), True, True, False),
         (of_step(IN_PRODUCTION, "", ""), True, True, True),
-        (of_pipeline(MAIN, "", ""), False, True, False),
+        (of_pipeline(MAIN), False, True, False),
         (of_pipeline(MAIN, "step", ""), False, True, False),
-        (of_pipeline(IN_PRODUCTION, "", ""), False, True, False),
-        (of_pipeline(MAIN, "", "", ("custom", "step")), False, True, False),
-        (of_pipeline(MAIN._replace(branch="deployment/x"), "", ""), False, True, False),
-        (of_pipeline(MAIN.told_of(None), "", ""), False, False, False),
-        (of_pipeline(MAIN._replace(branch="ref unknown"), "", ""), False, True, False),
+        (of_pipeline(IN_PRODUCTION), False, True, False),
+        (of_pipeline(MAIN, selector=("custom", "step")), False, True, False),
+        (of_pipeline(MAIN._replace(branch="deployment/x")), False, True, False),
+        (of_pipeline(MAIN.told_of(None)), False, False, False),
+        (of_pipeline(MAIN._replace(branch="ref unknown")), False, True, False),
     ],
 )
 def test_what_it_is_about(subject, is_step, is_placed, is_deployment):
@@ -89,7 +89,7 @@ def test_what_it_is_about(subject, is_step, is_placed, is_deployment):
 
 def test_a_step_and_a_pipeline_never_share_a_key():
     assert of_step(MAIN, "x", "").key != of_pipeline(MAIN, "x", "").key
-    assert of_step(MAIN, "", "").key != of_pipeline(MAIN, "", "").key
+    assert of_step(MAIN, "", "").key != of_pipeline(MAIN).key
 
 
 @pytest.mark.parametrize(
@@ -120,23 +120,23 @@ def test_nothing_that_changes_from_run_to_run_is_in_it():
 
 def test_a_pipeline_whose_ref_is_not_known_has_a_key_that_no_build_resolves():
     told = Build(repository="acme/shop", branch="main", told=Told("FAILED", "{1}", "branches", "main")).told_of(None)
-    assert of_pipeline(told, "", "", told.told.selector).key == f"{SHOP}ref unknown:branches/main"
-    assert of_pipeline(told, "", "", ("", "")).key == f"{SHOP}ref unknown"
+    assert of_pipeline(told, selector=told.told.selector).key == f"{SHOP}ref unknown:branches/main"
+    assert of_pipeline(told).key == f"{SHOP}ref unknown"
 
 
 @pytest.mark.parametrize(
-    ("run", "where"),
+    ("run", "where", "value"),
     [
-        (PipelineRun(ref_type="branch", ref_name="main"), "branch/main"),
-        (PipelineRun(ref_type="tag", ref_name="v1.2"), "tag/v"),
-        (PipelineRun(pull_request=42, ref_name="fix"), "pr/42"),
-        (PipelineRun(commit="7f21b04"), "detached"),
-        (PipelineRun(), "ref unknown"),
-        (PipelineRun(ref_name="fix", selector_type="pull-requests"), "ref unknown"),
+        (PipelineRun(ref_type="branch", ref_name="main"), "branch/main", "main"),
+        (PipelineRun(ref_type="tag", ref_name="v1.2"), "tag/v", "v1.2"),
+        (PipelineRun(pull_request=42, ref_name="fix"), "pr/42", "42"),
+        (PipelineRun(commit="7f21b04"), "detached", ""),
+        (PipelineRun(), "ref unknown", ""),
+        (PipelineRun(ref_name="fix", selector_type="pull-requests"), "ref unknown", ""),
     ],
-)  # fmt: skip
-def test_another_build_is_placed_by_what_bitbucket_s_api_says(run, where):
-    assert of_pipeline(MAIN.of_run(run), "", "").where == where
+)
+def test_another_build_is_placed_by_what_bitbucket_s_api_says(run, where, value):
+    assert of_pipeline(MAIN.of_run(run)) == Subject("acme/shop", where, value, "")
 
 
 def test_a_key_of_one_s_own_replaces_it_whole():
@@ -218,5 +218,5 @@ def test_any_key_fits_and_different_names_stay_apart(branch, name):
      (Build(repository="a/b", branch="feature/a"), "on feature/a"), (Build(repository="a/b", tag="2026.1"), "on tags …")],
 )  # fmt: skip
 def test_the_place_in_words(build, scope):
-    subject = of_pipeline(build, "", "") if not build.environment else of_step(build, "", "")
+    subject = of_pipeline(build) if not build.environment else of_step(build, "", "")
     assert subject.scope == scope
