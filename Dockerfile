@@ -1,10 +1,12 @@
 # Built on one image, run on another that holds Python and nothing else: no shell, no pip, no build tools.
+# By tag here; `make digests` puts their digests behind the tags, which a release asks for.
 ARG BUILDER=python:3.13-slim-trixie
 ARG RUNTIME=gcr.io/distroless/python3-debian13:nonroot
 
 FROM ${RUNTIME} AS runtime
 
-FROM ${BUILDER} AS build
+# What is built is the same on every architecture, so it is built on the engine's own, whichever the image is for.
+FROM --platform=${BUILDPLATFORM:-linux} ${BUILDER} AS build
 WORKDIR /build
 COPY requirements/image.txt .
 # The hashes pin what is installed; the toolkit comes as source only and is built by pip.
@@ -16,10 +18,12 @@ COPY LICENSE out/opt/pipe/LICENSE
 RUN python lay_out.py installed base out
 
 FROM ${RUNTIME}
+ARG RUNTIME
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="PagerDuty events" \
       org.opencontainers.image.description="Page the people on call when a Bitbucket pipeline breaks, and resolve the incident when it is fixed." \
+      org.opencontainers.image.base.name="${RUNTIME}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox pictures test coverage histories faults fuzz storm mutants bench lint format image lock clean
+.PHONY: help demo sandbox pictures test coverage histories faults fuzz storm mutants bench lint format image digests registry lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
@@ -56,8 +56,16 @@ format: $(VENV)/ready  ## put the format right
 image:  ## the image, for `docker run`
 	docker build --tag pagerduty-events:dev .
 
+digests:  ## name the Dockerfile's base images by the digests that their tags have today
+	ci/digests
+
+registry:  ## Debian's docker-registry into .cache, for the tests of a release and the benchmark's cold start
+	mkdir -p .cache
+	cd .cache && apt-get download --quiet docker-registry && dpkg --extract docker-registry_*.deb docker-registry
+
 lock:  ## the locked requirements anew (needs uv); `make lock UPGRADE=--upgrade` takes newer versions
 	cd requirements && printf 'docker\nGitPython\n' | $(LOCK) $(UPGRADE) --excludes /dev/stdin image.in --output-file image.txt
+	cd requirements && for name in release audit; do $(LOCK) $(UPGRADE) $$name.in --output-file $$name.txt; done
 	cd requirements && printf 'GitPython\nPySocks\n' | $(LOCK) $(UPGRADE) --excludes /dev/stdin dev.in --output-file dev.txt
 
 $(VENV)/ready: requirements/dev.txt
