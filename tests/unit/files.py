@@ -17,6 +17,7 @@ MAIN = Build(repository="acme/shop", branch="main")
 DEPLOY = Build(repository="acme/shop", branch="main", environment="production")
 PR = Build(repository="acme/shop", branch="fix", pull_request="42", destination="main", is_pull_request=True)
 TAG = Build(repository="acme/shop", tag="v1.0")
+NOWHERE = Build(branch="main")  # without a repository there is no key
 
 
 def pager(name: str = "", **variables: str) -> str:

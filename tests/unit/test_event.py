@@ -155,6 +155,9 @@ RESULTS = "https://bitbucket.org/acme/shop/pipelines/results/812"
 PIPELINE_LINK = {"href": RESULTS, "text": "Pipeline"}
 COMMIT_LINK = {"href": "https://bitbucket.org/acme/shop/commits/7f21b04c2d0f", "text": "Commit"}
 UNKNOWN_KEY = "bitbucket:acme/shop:branch/main:result unknown"
+WARNING = {
+    "source": "bitbucket.org/acme/shop", "severity": "warning", "timestamp": NOW, "component": "shop", "group": "SHOP", "class": "build",
+}  # fmt: skip
 ABOUT = {"repository": "acme/shop", "branch": "main", "build_number": 812, "commit": "7f21b04c2d0f"}
 
 
@@ -166,12 +169,7 @@ def test_an_unknown_result_s_event_whole():
         "dedup_key": UNKNOWN_KEY,
         "payload": {
             "summary": "acme/shop: cannot tell whether #812 on main passed",
-            "source": "bitbucket.org/acme/shop",
-            "severity": "warning",
-            "timestamp": NOW,
-            "component": "shop",
-            "group": "SHOP",
-            "class": "build",
+            **WARNING,
             "custom_details": {**ABOUT, "resolves": "by hand", "reason": "why", "ways_to_tell": ["map it", "or this"]},
         },
         "links": [PIPELINE_LINK, COMMIT_LINK],
@@ -187,12 +185,7 @@ def test_what_closes_an_unknown_result_has_its_key_and_a_complete_payload():
         "dedup_key": UNKNOWN_KEY,
         "payload": {
             "summary": "acme/shop: the result of #812 on main is known",
-            "source": "bitbucket.org/acme/shop",
-            "severity": "warning",
-            "timestamp": NOW,
-            "component": "shop",
-            "group": "SHOP",
-            "class": "build",
+            **WARNING,
             "custom_details": ABOUT,
         },
         "links": [PIPELINE_LINK, COMMIT_LINK],

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
-from pipe.build import Build
 from pipe.history import MAX_STEP_LISTS, History, read
-
-SHOP = Build(repository="acme/shop", branch="main")
+from tests.unit.files import MAIN
 
 
 def build(number: int, result: str = "SUCCESSFUL", **more) -> PipelineRun:
@@ -34,7 +32,7 @@ class Api:
 
 
 def doubt(api: Api, own: PipelineRun, *skipped: str) -> str:
-    return read(api, own, SHOP).doubt(api, skipped)
+    return read(api, own, MAIN).doubt(api, skipped)
 
 
 OWN = build(10)
@@ -67,7 +65,7 @@ def test_a_build_without_a_number_is_older_than_any_other():
     nameless = build(11, "FAILED")._replace(number=None)
     assert doubt(Api(nameless, OWN), OWN) == ""
     assert doubt(Api(build(1, "FAILED"), nameless), OWN._replace(number=None)) == "the newer build #1 did not pass"
-    assert read(Api(nameless, build(1)), OWN, SHOP).builds == (build(1), nameless)
+    assert read(Api(nameless, build(1)), OWN, MAIN).builds == (build(1), nameless)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +79,7 @@ def test_a_build_without_a_number_is_older_than_any_other():
 )
 def test_with_a_dedup_key_every_pipeline_of_the_place_can_have_it(dedup_key, other, says):
     api = Api(other)
-    assert read(api, OWN, SHOP, dedup_key).doubt(api, ()) == says
+    assert read(api, OWN, MAIN, dedup_key).doubt(api, ()) == says
 
 
 @pytest.mark.parametrize(
@@ -97,7 +95,7 @@ def test_with_a_dedup_key_every_pipeline_of_the_place_can_have_it(dedup_key, oth
 def test_another_pipeline_of_the_same_key_counts_only_where_it_can_open_an_alert(number, pattern, says):
     api = Api(build(number, "FAILED", selector_pattern=pattern))
     pages = {("branches", "{main,dev}")}.__contains__
-    assert read(api, OWN, SHOP, pages=pages).doubt(api, ()) == says
+    assert read(api, OWN, MAIN, pages=pages).doubt(api, ()) == says
 
 
 def test_a_failure_between_this_build_and_a_newer_one_that_passed_is_a_doubt_too():
@@ -110,7 +108,7 @@ def test_a_failure_between_this_build_and_a_newer_one_that_passed_is_a_doubt_too
      ([build(13, ""), build(12)], 12)],
 )  # fmt: skip
 def test_the_newest_build_tells_whether_a_newer_one_passed(others, number):
-    newer = read(Api(*others, OWN), OWN, SHOP).newer_passed
+    newer = read(Api(*others, OWN), OWN, MAIN).newer_passed
     assert (newer.number if newer else None) == number
 
 
@@ -227,4 +225,4 @@ def test_each_build_is_asked_for_once():
 
 
 def test_a_build_that_is_not_finished_says_nothing():
-    assert read(Api(build(11, ""), OWN), OWN, SHOP) == History((), OWN)
+    assert read(Api(build(11, ""), OWN), OWN, MAIN) == History((), OWN)

@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 from pipe.bitbucket.runs import PipelineRun
 from pipe.build import Build, Told
 from pipe.subject import Subject, line_of, of_pipeline, of_step
+from tests.unit.files import DEPLOY, MAIN, NOWHERE, PR
 
 SHOP = "bitbucket:acme/shop:"
-MAIN = Build(repository="acme/shop", branch="main")
-PR = Build(repository="acme/shop", branch="fix", pull_request="42", is_pull_request=True)
-
-
-IN_PRODUCTION = MAIN._replace(environment="production")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +23,7 @@ IN_PRODUCTION = MAIN._replace(environment="production")
         (Build(repository="acme/shop", branch="feature/Ä b"), "branch/feature/Ä b", "feature/Ä b"),
         (PR, "pr/42", "42"),
         (PR._replace(environment="test"), "pr/42", "42"),
-        (IN_PRODUCTION, "deployment/production", "production"),
+        (DEPLOY, "deployment/production", "production"),
         (Build(repository="acme/shop", tag="v1.2", environment="production"), "deployment/production", "production"),
         (Build(repository="acme/shop", tag="api-v1.4"), "tag/api-v", "api-v1.4"),
         (Build(repository="acme/shop"), "detached", ""),
@@ -57,7 +53,7 @@ def test_a_step_s_key_names_the_first_place_that_fits(build, where, value):
         (MAIN, ("default", ""), "build", "branch/main:default:name/build", ""),
         (PR, ("pull-requests", "**"), "", "pr/42", ""),
         (Build(repository="acme/shop", tag="v2.0.1"), ("tags", "v*"), "", "tag/v", ""),
-        (IN_PRODUCTION, ("", ""), "", "branch/main", ""),
+        (DEPLOY, ("", ""), "", "branch/main", ""),
     ],
 )  # fmt: skip
 def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, name, key, custom):
@@ -73,10 +69,10 @@ def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, nam
     [
         (of_step(MAIN, "", ""), True, True, False),
         (of_step(MAIN, "x", ""), True, True, False),
-        (of_step(IN_PRODUCTION, "", ""), True, True, True),
+        (of_step(DEPLOY, "", ""), True, True, True),
         (of_pipeline(MAIN), False, True, False),
         (of_pipeline(MAIN, "step", ""), False, True, False),
-        (of_pipeline(IN_PRODUCTION), False, True, False),
+        (of_pipeline(DEPLOY), False, True, False),
         (of_pipeline(MAIN, selector=("custom", "step")), False, True, False),
         (of_pipeline(MAIN._replace(branch="deployment/x")), False, True, False),
         (of_pipeline(MAIN.told_of(None)), False, False, False),
@@ -145,8 +141,8 @@ def test_a_key_of_one_s_own_replaces_it_whole():
 
 
 def test_without_a_repository_there_is_no_key_but_one_s_own():
-    assert (of_step(Build(branch="main"), "", "").key, of_step(Build(branch="main"), "", "").unknown_key) == ("", "")
-    mine = of_step(Build(branch="main"), "", "mine")
+    assert (of_step(NOWHERE, "", "").key, of_step(NOWHERE, "", "").unknown_key) == ("", "")
+    mine = of_step(NOWHERE, "", "mine")
     assert (mine.key, mine.unknown_key) == ("mine", "mine:result unknown")
 
 

@@ -10,9 +10,8 @@ from pipe.outcome import Outcome, Result
 from pipe.ownership import Ownership
 from pipe.subject import Subject
 from pipe.wording import Case
-from tests.unit.files import DEPLOY, MAIN, PR, TAG
+from tests.unit.files import DEPLOY, MAIN, NOWHERE, PR, TAG
 
-NOWHERE = Build(branch="main")
 NIGHTLY = ("custom", "nightly")
 
 
