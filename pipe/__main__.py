@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 
-if __name__ == "__main__":  # held back until there is somebody to print the page: the imports take most of a run
+CAN_HOLD_BACK = hasattr(signal, "pthread_sigmask")  # not on Windows
+if (
+    __name__ == "__main__" and CAN_HOLD_BACK
+):  # until there is somebody to print the page: the imports take most of a run
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
 import contextlib
@@ -122,7 +125,7 @@ class Run:
             keys = f"{event.dedup_key and f'dedup key {event.dedup_key}, '}integration key {settings.mask.key_shown}"
             log.success(f'PagerDuty accepted the {event.action} event "{event.summary}", {keys}.')
             return
-        message = f"The {event.action} event was not delivered: {receipt.said}. {receipt.advice}"
+        message = f"The {event.action} event was not delivered: {receipt.said.rstrip('.')}. {receipt.advice}"
         if optional:
             log.warning(message)
             self.unsent.remove(event)
@@ -210,7 +213,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["check"]:
         from pipe import check  # nothing of it is needed to page
 
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        if CAN_HOLD_BACK:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         sys.exit(check.main(sys.argv[2:]))
     exit_status = main(given)
     with contextlib.suppress(OSError):
