@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox pictures test coverage histories faults fuzz storm mutants bench lint format image digests registry lock clean
+.PHONY: help demo sandbox pictures test coverage histories faults fuzz storm mutants bench lint format image zipapp digests registry lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
@@ -55,6 +55,9 @@ format: $(VENV)/ready  ## put the format right
 
 image:  ## the image, for `docker run`
 	docker build --tag pagerduty-events:dev .
+
+zipapp: $(VENV)/ready  ## the pipe as one file that any Python from 3.11 on runs, where there is no Docker
+	$(BIN)/python image/zipapp.py pagerduty-events.pyz
 
 digests:  ## name the Dockerfile's base images by the digests that their tags have today
 	ci/digests

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pipe import VERSION
 from pipe.lib import http
-from pipe.lib.interrupts import SIGNALS
+from pipe.lib.interrupts import CAN_HOLD_BACK, SIGNALS
 from pipe.lib.masking import Mask
 from pipe.lib.text import one_line
 
@@ -139,7 +139,9 @@ def _run_for(seconds: float, work: Callable[[], None]) -> None:
     answer may drip. Where no thread can be started (`--pids-limit 1`) the time-outs within the work must do."""
 
     def aside() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # one that is delivered here would not wake the main thread
+        if CAN_HOLD_BACK:
+            # one that is delivered here would not wake the main thread
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         work()
 
     thread = threading.Thread(target=aside, daemon=True)

@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+CAN_HOLD_BACK = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
 class Terminated(BaseException):
@@ -27,7 +28,8 @@ def raise_on_termination() -> None:
 
     for number in SIGNALS:
         signal.signal(number, end)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # one that came while modules were imported arrives now
+    if CAN_HOLD_BACK:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # one that came while modules were imported arrives now
 
 
 def ignore_termination() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import select
 import signal
 import time
@@ -18,6 +17,9 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from .text import one_line
+
+with suppress(ModuleNotFoundError):  # on Windows, where no child can be forked either
+    import resource
 
 MAX_ANSWER_BYTES = 256 * 1024  # of JSON; decoded, it takes at most some thirty times as many
 MAX_MEMORY_BYTES = 24 * 1024 * 1024  # beside what the process has: both have their place in a container of 64 MiB
@@ -48,6 +50,8 @@ def ask(
     is not passed on, it may quote a secret), or the child was late, killed, too large or made no sense, or could not be
     started. A signal that ends this process (TERM, INT) ends the child first, and then does what it does.
     """
+    if not hasattr(os, "fork"):
+        raise Unread("no process can be started")
     # The signals are held back, so that none of their handlers leaves a child behind.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
