@@ -159,16 +159,25 @@ _faults = st.lists(
 _environs: list[dict[bytes, bytes]] = [
     {},
     {},
+    {},
+    {},
     {b"ALERT_NAME": b"ci"},
     {b"LOG_LINES": b"20"},
     {b"DEDUP_KEY": b"build-main"},
     {b"BRANCHES": b"main"},
     *(
-        {b"BITBUCKET_TRIGGER_PIPELINE_STATUS": status, b"BITBUCKET_TRIGGER_PIPELINE_UUID": TOLD_UUID.encode()}
+        {
+            b"BITBUCKET_TRIGGER_PIPELINE_STATUS": status,
+            b"BITBUCKET_TRIGGER_PIPELINE_UUID": TOLD_UUID.encode(),
+            b"BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE": selector,
+        }
         for status in (b"SUCCESSFUL", b"SUCCESSFUL", b"FAILED", b"STOPPED", b"PASSED")
+        for selector in (b"", b"branches")
     ),
 ]
-TOKENS = [
+TOKENS: list[dict[bytes, bytes]] = [
+    {},
+    {b"BITBUCKET_ACCESS_TOKEN": values.TOKEN},
     {b"BITBUCKET_ACCESS_TOKEN": values.TOKEN},
     {b"ATLASSIAN_ACCOUNT_EMAIL": values.EMAIL, b"ATLASSIAN_API_TOKEN": values.API_TOKEN},
 ]
@@ -185,7 +194,7 @@ def examples(draw: st.DrawFn) -> Example:
     )
     for kind, status, body, then_right in draw(_faults):
         answers[kind] = ((status, body), *(answers[kind] if then_right else ()))
-    environ = {**BASE, **draw(st.sampled_from(_environs)), **draw(st.sampled_from(TOKENS))}
+    environ = {**BASE, **draw(st.sampled_from(_environs)), **draw(st.sampled_from(TOKENS[1:] * 3 + TOKENS))}
     return Example(environ, FINAL_STEP.encode(), answers=answers, walled=False)
 
 

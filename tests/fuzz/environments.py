@@ -63,7 +63,7 @@ LIKELY: dict[str, list[bytes]] = {
     "EXIT_CODE": [b"0", b"1", b"2", b"130", b"-1", b" 0 ", b"'0'", b"$BITBUCKET_EXIT_CODE", b"$?", b"00", b"+1", b"0.0"],
     "BITBUCKET_EXIT_CODE": [b"0", b"1", b"127", b"x"],
     "BUILD_STATUS": _STATUSES,
-    "ALERT_NAME": [b"unit tests", b"lint", b"Unit", b"x" * 300],
+    "ALERT_NAME": [b"unit", b"unit tests", b"lint", b"Unit", b"x" * 300],
     "DEDUP_KEY": [b"build-main", b"build", b"shop main deploy", b"x" * 300, b"build-$BITBUCKET_BRANCH"],
     "SEVERITY": [b"critical", b"Warning", b"info", b"fatal"],
     "CUSTOM_DETAILS": [b'{"team": "payments"}', b"[1]", b"{", b'{"resolves": 1, "a\\u001b[0m": ["\\ud800"]}', b'{"a":' * 60 + b"1" + b"}" * 60,

@@ -22,6 +22,8 @@ pipelines:
             variables: {INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE}
     - step: {<<: *step, name: Unit}
 """
+ONE_NAME = TWO_STEPS.replace("EXIT_CODE: $", "ALERT_NAME: unit, EXIT_CODE: $")
+TWO_PIPELINES = TWO_STEPS.replace("    - step: {<<: *step, name: Unit}", "  custom:\n    nightly:\n    - step: *step")
 FINAL_STEP = """
 pipelines:
   branches:
@@ -39,6 +41,8 @@ PLAIN_FILES: dict[str, bytes | None] = {
     "": None,
     "one step": ONE_STEP.encode(),
     "two steps": TWO_STEPS.encode(),
+    "one name": ONE_NAME.encode(),
+    "two pipelines": TWO_PIPELINES.encode(),
     "final": FINAL_STEP.encode(),
     "not YAML": NOT_YAML.encode(),
     "empty": b"",

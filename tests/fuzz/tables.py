@@ -93,7 +93,7 @@ def why_not(example: Example, played: Played, resolve: Json) -> str:
 
 
 def _why_failed(given: Given) -> str:
-    if given.status in ("failed", "error", "expired"):
+    if given.status in ("failed", "error", "expired") and not given.may_be_told:  # what it is told comes first
         return f"BUILD_STATUS is {given.status}"
     if given.told in BROKEN:
         return f"it is told of a pipeline that ended as {given.told}"
