@@ -53,14 +53,13 @@ for name, module in sorted(sys.modules.items()):
 
 
 def main(installed: Path, base: Path, out: Path) -> None:
-    for pattern in LEFT_OUT:
-        for path in installed.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in (installed / "dulwich").iterdir():
-        if path.stem not in KEPT_OF_DULWICH:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    leave_out(installed)
     probe = subprocess.run(
-        [sys.executable, "-c", PROBE], env={"PYTHONPATH": str(installed)}, check=True, capture_output=True, text=True
+        [sys.executable, "-S", "-c", PROBE],
+        env={"PYTHONPATH": str(installed)},
+        check=True,
+        capture_output=True,
+        text=True,
     )
     for source in sorted(installed.rglob("*.py")):
         relative = source.relative_to(installed)
@@ -83,6 +82,16 @@ def main(installed: Path, base: Path, out: Path) -> None:
                 out / STANDARD / relative.parent / "__pycache__" / f"{relative.stem}.{sys.implementation.cache_tag}.pyc"
             )
             compiled(source, cache, f"/{STANDARD}/{relative}")
+
+
+def leave_out(installed: Path) -> None:
+    """Remove from pip's target directory what the pipe never imports."""
+    for pattern in LEFT_OUT:
+        for path in installed.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (installed / "dulwich").iterdir():
+        if path.stem not in KEPT_OF_DULWICH:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def compiled(source: Path, target: Path, shown: str) -> None:

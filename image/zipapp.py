@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from lay_out import KEPT_OF_DULWICH, LEFT_OUT, compiled
+from lay_out import compiled, leave_out
 
 ROOT = Path(__file__).parent.parent
 KEPT = (".py", ".pyc", ".pem")
@@ -67,12 +67,7 @@ def install(tree: Path, requirements: Path) -> None:
     subprocess.run(
         [*pip, "--no-deps", "--require-hashes", "--no-compile", "--target", tree, "-r", requirements], check=True
     )
-    for pattern in LEFT_OUT:
-        for path in tree.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in (tree / "dulwich").iterdir():
-        if path.stem not in KEPT_OF_DULWICH:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    leave_out(tree)
 
 
 if __name__ == "__main__":

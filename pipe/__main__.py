@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 
 CAN_HOLD_BACK = hasattr(signal, "pthread_sigmask")  # not on Windows
-if (
-    __name__ == "__main__" and CAN_HOLD_BACK
-):  # until there is somebody to print the page: the imports take most of a run
+if __name__ == "__main__" and CAN_HOLD_BACK:
+    # until there is somebody to print the page: the imports take most of a run
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
 import contextlib
@@ -216,6 +215,12 @@ if __name__ == "__main__":
         if CAN_HOLD_BACK:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         sys.exit(check.main(sys.argv[2:]))
+    if sys.argv[1:]:
+        print(
+            f"{sys.argv[1]!r} is no command: without one it pages, `check` reads bitbucket-pipelines.yml.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     exit_status = main(given)
     with contextlib.suppress(OSError):
         logging.shutdown()
