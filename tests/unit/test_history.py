@@ -20,7 +20,7 @@ class Api:
     def __init__(self, *builds: PipelineRun, **steps: dict[str, str]) -> None:
         self.found, self.listed, self.asked, self.branches = builds, steps, [], []
 
-    def builds(self, branch: str = "") -> tuple[PipelineRun, ...]:
+    def builds(self, branch: str) -> tuple[PipelineRun, ...]:
         self.branches.append(branch)
         return self.found
 
