@@ -1,4 +1,5 @@
-"""An image registry on loopback, where a Docker engine asks for no TLS: Debian's `docker-registry`, as a process."""
+"""An image registry on loopback, where a Docker engine asks for no TLS: Debian's `docker-registry`, as a process; and
+a line to it that is as slow as a real one."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +54,50 @@ def registry(passwords: str = "") -> Iterator[str]:
                 yield f"127.0.0.1:{port}"
             finally:
                 process.kill()
+
+
+@contextlib.contextmanager
+def throttled(address: str, bytes_per_second: float) -> Iterator[str]:
+    """The `host:port` of a proxy to that address, over which all that comes back together is no faster than that."""
+    host, _, port = address.partition(":")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        line = _Line(bytes_per_second)
+        threading.Thread(target=_serve, args=(listening, (host, int(port)), line), daemon=True).start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+class _Line:
+    """A line of a certain speed, shared by whoever sends over it."""
+
+    def __init__(self, bytes_per_second: float) -> None:
+        self.speed, self.free, self.lock = bytes_per_second, 0.0, threading.Lock()
+
+    def carry(self, size: int) -> None:
+        with self.lock:
+            now = time.monotonic()
+            self.free = max(self.free, now) + size / self.speed
+            wait = self.free - now
+        time.sleep(wait)
+
+
+def _serve(listening: socket.socket, address: tuple[str, int], line: _Line) -> None:
+    with contextlib.suppress(OSError):  # once it is shut down
+        while True:
+            client, _ = listening.accept()
+            server = socket.create_connection(address)
+            threading.Thread(target=_pump, args=(client, server, None), daemon=True).start()
+            threading.Thread(target=_pump, args=(server, client, line), daemon=True).start()
+
+
+def _pump(source: socket.socket, target: socket.socket, line: _Line | None) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(64 * 1024):
+            if line:
+                line.carry(len(data))
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def _wait_for(port: int) -> None:
