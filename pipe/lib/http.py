@@ -93,7 +93,7 @@ def attempt(
             while piece := response.raw.read(size + 1 - len(read), decode_content=False):
                 read += piece
             yield replace(answer, body=read)
-    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+    except (requests.RequestException, HTTPError, OSError, ValueError, TypeError) as error:
         raise _no_answer(error, url, address) from None
 
 
@@ -160,7 +160,8 @@ def _no_answer(error: Exception, url: str, address: str) -> NoAnswer:
 
 def _by_type(error: Exception, causes: list[BaseException], address: str) -> NoAnswer:
     unusable = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
-    if isinstance(error, (*unusable, LocationValueError)):
+    # A TypeError is what requests makes of a proxy with a login and no host: `user:password@`.
+    if isinstance(error, (*unusable, LocationValueError, TypeError)):
         return NoAnswer("the address, or the proxy's, cannot be used", CHECK_ADDRESS.format(address=address))
     if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
         return NoAnswer("the token cannot be sent as it is", PASTE_AGAIN)  # http.client refuses such a header

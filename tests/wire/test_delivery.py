@@ -75,6 +75,15 @@ def test_an_address_or_a_proxy_that_cannot_be_used_is_final_and_told(monkeypatch
     assert "EVENTS_URL" in receipt.advice
 
 
+@pytest.mark.parametrize("proxy", ["somebody:secret@", "somebody@", "http://somebody:secret@"])
+def test_a_proxy_with_a_login_and_no_host_is_final_and_told(monkeypatch, sandbox, capfd, proxy):
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    receipt, _ = delivered(sandbox.url)
+    assert (receipt.attempts, receipt.said) == (1, "the address, or the proxy's, cannot be used")
+    assert "HTTPS_PROXY" in receipt.advice
+    assert capfd.readouterr().err == ""
+
+
 BUNDLES = {
     "missing": None,
     "empty": b"",
