@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import strategies as st
 
 from pipe.build import Build
@@ -64,7 +66,7 @@ LIKELY: dict[str, list[bytes]] = {
     "BITBUCKET_EXIT_CODE": [b"0", b"1", b"127", b"x"],
     "BUILD_STATUS": _STATUSES,
     "ALERT_NAME": [b"unit", b"unit tests", b"lint", b"Unit", b"x" * 300],
-    "DEDUP_KEY": [b"build-main", b"build", b"shop main deploy", b"x" * 300, b"build-$BITBUCKET_BRANCH"],
+    "DEDUP_KEY": [b"build-main", b"build", b"shop main deploy", b"x" * 300, b"x" * 256, b"build-$BITBUCKET_BRANCH"],
     "SEVERITY": [b"critical", b"Warning", b"info", b"fatal"],
     "CUSTOM_DETAILS": [b'{"team": "payments"}', b"[1]", b"{", b'{"resolves": 1, "a\\u001b[0m": ["\\ud800"]}', b'{"a":' * 60 + b"1" + b"}" * 60,
                        b'{"a": 1e999}', b'{"a": ' + b"9" * 5000 + b"}", b'{"x": "' + b"y" * 60_000 + b'"}'],
@@ -110,6 +112,7 @@ OFTEN = [
 ]
 
 _odd_names = values.wild.map(lambda name: values.without_nul(name).replace(b"=", b"")[:200]).filter(bool)
+_signs = [(), *((sign,) for sign in SIGNS), *itertools.combinations(SIGNS, 2)]
 
 
 @st.composite
@@ -125,8 +128,7 @@ def one_variable(draw: st.DrawFn) -> tuple[bytes, bytes]:
 @st.composite
 def environments(draw: st.DrawFn) -> dict[bytes, bytes]:
     environ = dict(BASE) if draw(st.integers(0, 9)) else {b"EVENTS_URL": SANDBOX, b"BITBUCKET_API_URL": API}
-    if draw(st.integers(0, 3)):
-        sign = draw(st.sampled_from(SIGNS))
+    for sign in draw(st.sampled_from(_signs)):
         environ[sign.encode()] = draw(st.sampled_from(LIKELY[sign]))
     environ |= dict(draw(st.lists(one_variable(), max_size=7)))
     if not draw(st.integers(0, 9)):
