@@ -130,6 +130,8 @@ def environments(draw: st.DrawFn) -> dict[bytes, bytes]:
     environ = dict(BASE) if draw(st.integers(0, 9)) else {b"EVENTS_URL": SANDBOX, b"BITBUCKET_API_URL": API}
     for sign in draw(st.sampled_from(_signs)):
         environ[sign.encode()] = draw(st.sampled_from(LIKELY[sign]))
+    if not draw(st.integers(0, 3)):
+        environ[b"ALERT_NAME"] = b"unit"  # as in the files
     environ |= dict(draw(st.lists(one_variable(), max_size=7)))
     if not draw(st.integers(0, 9)):
         environ[draw(_odd_names)] = values.without_nul(draw(values.wild))
