@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox pictures test coverage histories faults fuzz storm mutants bench lint format image zipapp digests registry lock clean
+.PHONY: help demo sandbox pictures test coverage histories faults fuzz storm mutants bench lint format image zipapp audit sbom digests registry lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  \1\t/' | expand -t 14
@@ -59,6 +59,12 @@ image:  ## the image, for `docker run`
 zipapp: $(VENV)/ready  ## the pipe as one file that any Python from 3.11 on runs, where there is no Docker
 	$(BIN)/python image/zipapp.py pagerduty-events.pyz
 
+audit: .cache/audit/ready  ## known vulnerabilities of what the image and a release install; 2: it could not be asked
+	PATH="$$PWD/.cache/audit/bin:$$PATH" ci/audit
+
+sbom: .cache/audit/ready image  ## what is in the image, as CycloneDX: sbom.json
+	PATH="$$PWD/.cache/audit/bin:$$PATH" .cache/audit/bin/python image/sbom.py pagerduty-events:dev >sbom.json
+
 digests:  ## name the Dockerfile's base images by the digests that their tags have today
 	ci/digests
 
@@ -77,5 +83,10 @@ $(VENV)/ready: requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	touch $@
 
+.cache/audit/ready: requirements/audit.txt
+	$(PYTHON) -m venv --clear .cache/audit
+	.cache/audit/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/audit.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .cache .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) pagerduty-events.pyz sbom.json .cache .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
