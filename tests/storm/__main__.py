@@ -15,7 +15,7 @@ def main() -> int:
     storms = ((int(wanted[0]), float(wanted[1])),) if wanted else STORMS
     failed = False
     for pipes, timeout in storms:
-        storm = rage(pipes, timeout)
+        storm = rage(pipes, timeout, strict="strict" in wanted)
         print(f"storm: {storm}", flush=True)
         for one in storm.lost:
             print(one.log)
