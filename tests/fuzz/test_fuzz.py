@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.play import fuzz
 
 
-@pytest.mark.parametrize(("kind", "number"), [("environments", 60), ("files", 25), ("reports", 20), ("answers", 30)])
+@pytest.mark.parametrize(("kind", "number"), [("environments", 100), ("files", 40), ("reports", 25), ("answers", 35)])
 def test_every_run_keeps_the_invariants(kind, number):
     figures: Counter[str] = Counter()
     assert not fuzz(kind, number, figures, derandomize=True)
