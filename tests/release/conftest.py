@@ -129,7 +129,7 @@ class Released:
 def release(registry, tmp_path):
     image = f"{registry}/acme-{os.urandom(4).hex()}/pagerduty-events"
     yield Released(tmp_path, image)
-    form = ["docker", "image", "ls", "--quiet", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}}", image]
-    names = subprocess.run(form, capture_output=True, text=True).stdout.split()
-    if names:
-        subprocess.run(["docker", "rmi", *names], capture_output=True)
+    listed = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+    names = subprocess.run(listed, capture_output=True, text=True).stdout.split()
+    if ours := [name for name in names if name.startswith(f"{registry}/")]:
+        subprocess.run(["docker", "rmi", *ours], capture_output=True)
