@@ -14,7 +14,7 @@ from pathlib import Path
 from pipe.check.findings import findings
 from pipe.check.model import read
 from pipe.check.report import Report
-from pipe.check.source import Unreadable
+from pipe.check.source import MAX_FILE_BYTES, Unreadable
 from pipe.check.table import rows
 from pipe.definition_file import NAME
 from pipe.lib import wall
@@ -23,6 +23,9 @@ READING_TIME = 10.0  # seconds
 READING_MEMORY = 512 * 1024 * 1024  # bytes
 MAX_REPORT_BYTES = 16 * 1024 * 1024
 CLEAN, FOUND, UNREADABLE = 0, 1, 2
+WAYS = """Give a FILE, or run it where the file is; in the image, with the repository mounted:
+  docker run --rm -v "$PWD:/repo:ro" -w /repo IMAGE check
+  docker run --rm -i IMAGE check - < bitbucket-pipelines.yml"""
 OTHER_NAME = "bitbucket-pipelines.yaml"
 
 
@@ -30,12 +33,16 @@ def main(argv: Sequence[str], *, colours: bool | None = None) -> int:
     """The exit status: 0 without findings, 1 with findings, 2 where the file cannot be read. `argv` begins behind
     `check`."""
     parser = argparse.ArgumentParser("check", description="Who is paged when, by a bitbucket-pipelines.yml.")
-    parser.add_argument("file", nargs="?", default=NAME, metavar="FILE", help=f"default: {NAME}")
+    parser.add_argument("file", nargs="?", default="", metavar="FILE", help=f"default: {NAME}; `-` reads from stdin")
     parser.add_argument("--format", choices=("text", "json", "sarif"), default="text")
     given = parser.parse_args(argv)
     shown = sys.stdout.isatty() if colours is None else colours
     try:
-        text, count = _behind_the_wall(_found(Path(given.file)), given.format, colours=shown)
+        stdin = sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if given.file == "-" else None
+        path = Path(NAME) if stdin is not None else _found(Path(given.file or NAME))
+        if not given.file and not path.exists():
+            raise Unreadable(f"{path}: there is none in {Path.cwd()}. {WAYS}")
+        text, count = _behind_the_wall(path, stdin, given.format, colours=shown)
     except Unreadable as error:
         print(error, file=sys.stderr)
         return UNREADABLE
@@ -50,12 +57,13 @@ def report(path: Path, text: bytes) -> Report:
     return Report(file, table, findings(file, table))
 
 
-def _behind_the_wall(path: Path, form: str, *, colours: bool) -> tuple[str, int]:
-    """The report and the number of findings, made where a file that expands without end ends nothing but itself."""
+def _behind_the_wall(path: Path, text: bytes | None, form: str, *, colours: bool) -> tuple[str, int]:
+    """The report on the text, else on the file, and the number of findings, made where a file that expands without end
+    ends nothing but itself."""
 
     def question() -> object:
         try:
-            made = report(path, path.read_bytes())
+            made = report(path, path.read_bytes() if text is None else text)
         except Unreadable as error:
             raise wall.Unread(str(error)) from None
         except OSError as error:
@@ -66,8 +74,8 @@ def _behind_the_wall(path: Path, form: str, *, colours: bool) -> tuple[str, int]
             frame = traceback.extract_tb(error.__traceback__)[-1]
             fault = f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
             raise wall.Unread(f"{path}: the check itself failed: {fault}. Please report this.") from None
-        text = {"json": made.as_json, "sarif": made.as_sarif}.get(form, lambda: made.as_text(colours=colours))()
-        return [text.rstrip("\n"), len(made.findings)]
+        shown = {"json": made.as_json, "sarif": made.as_sarif}.get(form, lambda: made.as_text(colours=colours))()
+        return [shown.rstrip("\n"), len(made.findings)]
 
     try:
         found, count = wall.ask(question, seconds=READING_TIME, size=MAX_REPORT_BYTES, memory=READING_MEMORY)

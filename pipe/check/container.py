@@ -13,6 +13,11 @@ from pipe.definition import Pipeline
 from pipe.settings import FROM_CONTEXT
 
 REPOSITORY = "workspace/repository"
+# A value that only the team knows is taken for a good one. What stands here has to be one of a certain form; of what
+# has to be and does not stand here, the default is taken.
+SOME_KEY = "TheIntegrationKeyWhichTheTeamHas"
+GOOD_VALUES = {"INTEGRATION_KEY": SOME_KEY, "PULL_REQUESTS": "true"}
+OF_A_FORM = ("REGION", "EVENTS_URL", "DRY_RUN", "BRANCHES", "TAGS", "IGNORE_EXIT_CODES", *GOOD_VALUES)
 # What reaches a pipe by itself, of what is asked here [R]; all else is mapped, or filled in by pipe.yml.
 BY_ITSELF = ("CI", "BITBUCKET_REPO_FULL_NAME", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_BRANCH")
 SELECTOR = "BITBUCKET_TRIGGER_PIPELINE_SELECTOR_"
@@ -36,12 +41,15 @@ def environ(use: Use, place: Place, *, success: bool) -> dict[str, str]:
     if not use.by_docker:
         filled_in = (*FROM_CONTEXT, "BITBUCKET_EXIT_CODE")
         found |= {name: value for name, value in shell.items() if name in filled_in}
+        found["INTEGRATION_KEY"] = SOME_KEY
     for name, value in use.variables.items():
-        if name == "BUILD_STATUS" and "$" in value and STATUS not in value:
+        if name in OF_A_FORM and _is_the_teams(value, shell):
+            found |= {name: GOOD_VALUES[name]} if name in GOOD_VALUES else {}
+        elif name == "BUILD_STATUS" and "$" in value and STATUS not in value:
             found[name] = "successful" if success else "failed"
         else:
             found |= _given(name, value, shell)
-    return {**found, "DRY_RUN": "true", "DEBUG": ""}
+    return {**found, "DEBUG": ""}
 
 
 def own_shell(use: Use, place: Place, *, success: bool) -> dict[str, str]:
@@ -84,6 +92,16 @@ def _given(name: str, value: object, shell: Mapping[str, str]) -> Iterator[tuple
         yield name, expanded(text_of(value), shell)
 
 
+def _is_the_teams(value: object, shell: Mapping[str, str]) -> bool:
+    texts = value if isinstance(value, Seq) else [value]
+    names = [found[1] or found[2] for text in texts for found in _VARIABLE.finditer(text_of(text))]
+    return any(name and name not in shell and not _is_bitbuckets(name) for name in names)
+
+
+def _is_bitbuckets(name: str) -> bool:
+    return name.startswith("BITBUCKET_") and "TOKEN" not in name
+
+
 def expanded(text: str, shell: Mapping[str, str]) -> str:
     """What the step's shell makes of it. A variable that only the team knows is called by its name, in small letters;
     one of Bitbucket's that this run does not have is empty."""
@@ -92,6 +110,6 @@ def expanded(text: str, shell: Mapping[str, str]) -> str:
         name = found[1] or found[2]
         if not name:
             return "0"  # `$?`, behind the echoed command
-        return shell.get(name, "" if name.startswith("BITBUCKET_") and "TOKEN" not in name else name.lower())
+        return shell.get(name, "" if _is_bitbuckets(name) else name.lower())
 
     return _VARIABLE.sub(value, text)

@@ -59,6 +59,14 @@ class Use:
         return mapping_of(self.node.get("variables"))
 
     @property
+    def misread(self) -> str:
+        """How the variables are written where Bitbucket reads none of them."""
+        if isinstance(self.node.get("variables"), Seq):
+            return "`variables:` is a list"
+        beside = [key for key in self.node if key not in ("pipe", "variables", "name")]
+        return f"{', '.join(beside)} beside `pipe:` and not under `variables:`" if beside else ""
+
+    @property
     def by_docker(self) -> bool:
         """Without a pipe.yml, so with no defaults."""
         return text_of(self.node.get("pipe")).startswith("docker://")

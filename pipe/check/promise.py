@@ -19,11 +19,15 @@ from pipe.wording import Case
 
 PREFIX = f"bitbucket:{REPOSITORY}:"
 BY_HAND = "by hand"
+PAGES = "pages"
 WARNING = "a warning"
+AS_IT_SAYS = "as "  # a variable that only the team knows
 NOTHING = "nothing"
 IN_SCRIPT = f"{NOTHING}: in script"
+IGNORED = f"{NOTHING}: IGNORE_EXIT_CODES"
+DRY_RUN = "DRY_RUN"
 FILTERS = ("PULL_REQUESTS", "BRANCHES", "TAGS")
-_WORDS = {"trigger": "pages", "resolve": "resolves", "acknowledge": "acknowledges", "change": "change event"}
+_WORDS = {"trigger": PAGES, "resolve": "resolves", "acknowledge": "acknowledges", "change": "change event"}
 NO_OTHERS = Definition()  # a step that fails pages, whoever else uses the key: the file need not be asked
 # `$…` for what differs from run to run. $LINE is of tags: the tag up to where its version begins.
 _TEMPLATES = {"branch": "branch/$BITBUCKET_BRANCH", "tag": "tag/$LINE", "pr": "pr/$BITBUCKET_PR_ID"}
@@ -31,13 +35,31 @@ _TEMPLATES = {"branch": "branch/$BITBUCKET_BRANCH", "tag": "tag/$LINE", "pr": "p
 
 @dataclass(frozen=True)
 class Promise:
-    """In the table's words; `why` no success resolves it, with the run's own advice."""
+    """In the table's words, of what would be decided; `why` no success resolves it, with the run's own advice.
+
+    `withheld`: the variable that lets none of it leave the container, in the run's own words.
+    """
 
     on_failure: str
     on_success: str
     key: str = ""
     why: str = ""
     advice: str = ""
+    withheld: str = ""
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """What happens on a failure and on a success."""
+        on_failure, on_success = (
+            word if word.startswith(NOTHING) or not self.withheld else f"{NOTHING}: {self.withheld.partition(':')[0]}"
+            for word in (self.on_failure, self.on_success)
+        )
+        return on_failure, on_success
+
+    @property
+    def pages(self) -> bool:
+        """Whether a failure or a success sends a page, or could."""
+        return any(word.startswith((PAGES, WARNING, AS_IT_SAYS)) for word in self.shown)
 
     @property
     def sends_nothing(self) -> bool:
@@ -46,19 +68,25 @@ class Promise:
 
 def promise(use: Use, place: Place, definition: Definition) -> Promise:
     failed, passed = (_decided(use, place, definition, success=success) for success in (False, True))
+    withheld = passed.withheld
     if use.placed.runs_only_after_a_success:
         failed = _Decided(IN_SCRIPT)
     shown = passed if failed.word.startswith(NOTHING) else failed  # whose key the table shows
     key = _key(shown.case, use, place, unknown=shown.word == WARNING) if shown.case else ""
     case = passed.case or failed.case
     if "$" in use.item.action:
-        word = f"as {use.item.action.upper()} says"
-        return Promise(word, word, key)
+        word = f"{AS_IT_SAYS}{use.item.action.upper()} says"
+        return Promise(word, word, key, withheld=withheld)
     if BY_HAND not in passed.word or not case:
         nothing = failed.word.startswith(NOTHING) and passed.word.startswith(NOTHING)
-        return Promise(failed.word, passed.word, "" if nothing else key)
+        return Promise(failed.word, passed.word, "" if nothing else key, withheld=withheld)
     why = passed.why or case.owner.why_not or wording.ZERO_IGNORED
-    return Promise(failed.word, passed.word, key, why, case.owner.advice)
+    return Promise(failed.word, passed.word, key, why, case.owner.advice, withheld)
+
+
+def withheld_by(settings: Settings) -> str:
+    """Why a run does not send what it decided: it has nowhere to send it to, or only prints it."""
+    return next(iter(settings.fatal), f"{DRY_RUN}: it is true, and prints each event" if settings.dry_run else "")
 
 
 def openers(use: Use, place: Place, definition: Definition) -> tuple[Placed, ...]:
@@ -74,6 +102,7 @@ class _Decided:
     word: str
     case: Case | None = None
     why: str = ""
+    withheld: str = ""
 
 
 def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -> _Decided:
@@ -83,6 +112,7 @@ def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -
     if settings.exit_code:
         definition = NO_OTHERS
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
+    withheld = withheld_by(settings)
 
     def connect(seconds: float = 0, /) -> Bitbucket:
         return Bitbucket(place, success=success)
@@ -90,9 +120,9 @@ def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -
     judged = run.judge(settings, build, definition, placed, connect, Quiet())
     made = judged.decision
     if not judged.case:
-        return _Decided(f"{NOTHING}: {next(name for name in FILTERS if name in made.reason)}")
+        return _Decided(f"{NOTHING}: {next(name for name in FILTERS if name in made.reason)}", withheld=withheld)
     why = re.sub(r"^Not resolving: (.*?)\. .*$", r"\1", made.warning) if not made.action else ""
-    return _Decided(_word(made, judged.case.outcome, success=success), judged.case, why)
+    return _Decided(_word(made, judged.case.outcome, success=success), judged.case, why, withheld)
 
 
 def _word(made: decision.Decision, outcome: Outcome, *, success: bool) -> str:
@@ -103,6 +133,8 @@ def _word(made: decision.Decision, outcome: Outcome, *, success: bool) -> str:
         word = BY_HAND
     if not made.action and outcome.result is Result.MISPLACED:
         word = IN_SCRIPT
+    if not made.action and outcome.result is Result.IGNORED and not success:
+        word = IGNORED
     return f"{word}, change event" if made.change_too else word
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipe import VERSION
 from pipe.check.model import File
-from pipe.check.promise import WARNING
+from pipe.check.promise import PAGES, WARNING
 from pipe.check.rule import RULES, Finding
 from pipe.check.table import Row
 from pipe.lib.text import one_line
@@ -19,7 +19,8 @@ HEAD = ("step", "on failure", "on success", "dedup key")
 MAX_STEP_WIDTH = 60  # characters
 MAX_LINE = 400  # characters
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-KEYS = "Dedup keys stand behind `bitbucket:workspace/repository:`."
+KEYS = "Each key begins with `bitbucket:<workspace>/<repository>:`{}."
+GIVEN_KEYS = "; a DEDUP_KEY stands as it is"
 LINE = "$LINE is the tag up to where its version begins."
 BOLD, YELLOW, GREEN, FAINT, PLAIN = "\x1b[1m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 
@@ -57,10 +58,10 @@ class Report:
                 "refs": row.refs,
                 "step": row.step,
                 "line": row.line,
-                "on_failure": row.promise.on_failure,
-                "on_success": row.promise.on_success,
-                "dedup_key": row.promise.key,
-                "why_by_hand": row.promise.why,
+                "on_failure": row.promise.shown[0],
+                "on_success": row.promise.shown[1],
+                "dedup_key": _key(row),
+                "why_by_hand": "" if row.promise.withheld else row.promise.why,
             }
             for row in self.rows
         ]
@@ -73,7 +74,8 @@ class Report:
 
     def _lines_of_table(self) -> Iterator[str]:
         if not self.file.uses:
-            yield f"{self.file.path}: no step uses this pipe, so it pages nobody."
+            yield f"{self.file.path}: no step here uses this pipe, so it pages nobody."
+            yield ""
             return
         cells = [_cells(row) for row in self.rows]
         widths = [max(map(len, column)) for column in zip(HEAD, *cells, strict=True)]
@@ -86,13 +88,16 @@ class Report:
             if rows and (quiet := self._quiet(pipeline.label)):
                 yield f"{FAINT}  no page for: {', '.join(quiet)}{PLAIN}"
         yield ""
-        yield KEYS + (f" {LINE}" if any("$LINE" in row.promise.key for row in self.rows) else "")
+        given = any(row.use.item.dedup_key and _key(row) for row in self.rows)
+        yield KEYS.format(GIVEN_KEYS if given else "") + (
+            f" {LINE}" if any("$LINE" in row.promise.key for row in self.rows) else ""
+        )
         yield ""
 
     def _why_no_rows(self, label: str) -> str:
         pipeline = next(one for one in self.file.definition.pipelines if one.label == label)
         if label in {use.at.pipeline.label for use in self.file.uses if use.is_told}:
-            return ": pages for the others"
+            return ": pages for pipelines that end"
         return ": imported, not seen here" if pipeline.imported else ": nobody is paged"
 
     def _quiet(self, label: str) -> list[str]:
@@ -109,7 +114,7 @@ class Report:
             yield f"  {_shown(one.what)}"
             yield f"  {one.why}"
             yield "  Write:"
-            yield from (f"      {line}" for line in one.write.splitlines())
+            yield from (f"      {line}".rstrip() for line in one.write.splitlines())
             yield ""
         count = len(self.findings)
         yield f"{count} finding{'s' * (count != 1)}." if count else f"{GREEN}No findings.{PLAIN}"
@@ -117,7 +122,11 @@ class Report:
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
     step = f"{row.step} {row.refs}" if row.refs else row.step
-    return one_line(step, MAX_STEP_WIDTH), row.promise.on_failure, row.promise.on_success, _shown(row.promise.key)
+    return one_line(step, MAX_STEP_WIDTH), *row.promise.shown, _shown(_key(row))
+
+
+def _key(row: Row) -> str:
+    return "" if row.promise.withheld else row.promise.key
 
 
 def _padded(cells: tuple[str, ...], widths: list[int]) -> str:
@@ -125,8 +134,9 @@ def _padded(cells: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _coloured(row: Row, line: str) -> str:
-    fine = row.promise.on_failure == "pages" and row.promise.on_success.startswith("resolves")
-    doubtful = row.promise.why or WARNING in (row.promise.on_failure, row.promise.on_success)
+    on_failure, on_success = row.promise.shown
+    fine = on_failure == PAGES and on_success.startswith("resolves")
+    doubtful = row.promise.why or row.promise.withheld or WARNING in (on_failure, on_success)
     return f"  {YELLOW if doubtful else GREEN if fine else FAINT}{line}{PLAIN}"
 
 

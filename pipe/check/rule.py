@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from pipe.check.model import File
+from pipe.check.model import File, Use
 from pipe.check.table import Row
 
 
@@ -22,6 +23,17 @@ class Found(NamedTuple):
 class Checked:
     file: File
     rows: tuple[Row, ...]
+
+    @cached_property
+    def _by_node(self) -> dict[int, list[Row]]:
+        found: dict[int, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(id(row.use.node), []).append(row)
+        return found
+
+    def rows_of(self, use: Use) -> list[Row]:
+        """All of the item as it is written, wherever an anchor takes it."""
+        return self._by_node.get(id(use.node), [])
 
 
 Finder = Callable[[Checked], Iterator[Found]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -101,6 +102,11 @@ def _placed(value: Any, node: _Marks) -> Any:
 
 def text_of(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
+
+
+def holds_variable(text: str) -> bool:
+    """Whether the step's shell makes something else of it. The `$` at the end of a regular expression stays."""
+    return re.search(r"\$[\w{(?]|`", text) is not None
 
 
 def items_of(value: Any) -> list[Any]:

@@ -123,7 +123,7 @@ class _Rows:
         for word, status in ((made.on_failure, ("FAILED",)), (made.on_success, SUCCESSES)):
             starts = any(starts_on(self.file, use.at.pipeline.pattern, place.pipeline, one) for one in status)
             words.append(word if starts else NOT_TOLD)
-        return Promise(words[0], words[1], made.key, made.why, made.advice)
+        return replace(made, on_failure=words[0], on_success=words[1])
 
 
 SUCCESSES = ("SUCCESSFUL", "PASSED", "SUCCESS")  # which of them Bitbucket says is not known

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,26 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipe import run
+from pipe.__main__ import Run
 from pipe.bitbucket.runs import PipelineRun, StepRun
-from pipe.build import Build
 from pipe.check import report
 from pipe.check.model import Use
 from pipe.check.refs import fits
 from pipe.check.table import Row
 from pipe.definition import Definition
 from pipe.definition_file import parse
+from pipe.delivery import Receipt
+from pipe.event import Event
 from pipe.evidence import Evidence
-from pipe.settings import Settings
+from pipe.run import plan
 from pipe.subject import line_of
 
 PIPE, DOCKER = "acme/pagerduty-events:1.0.0", "docker://acme/pagerduty-events:1.0.0"
-BRANCHES = ("main", "develop", "feature/login", "feature/a-b", "fix/1", "release/1/2", "wip")
+BRANCHES = ("main", "develop", "feature/login", "feature/a-b", "fix/1", "release/1/2", "wip", "master")
 TAGS = ("v1.2.3", "v2", "web-v2.0.0")
 PATTERNS = ("main", "develop", "feature/*", "{feature/*,fix/*}", "release/**", "*", "feature/a*")
+ACCEPTED = Receipt(accepted=True, said="202")
+DELIVERED: list[Event] = []  # by the last run
 TELLS = 'BITBUCKET_TRIGGER_PIPELINE_STATUS == "FAILED"'
 TELLS_SUCCESS = (
     'BITBUCKET_TRIGGER_PIPELINE_STATUS == "SUCCESSFUL" && BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE != "custom"'
@@ -66,13 +69,18 @@ def items(draw: st.DrawFn, speaks_for: str = "step") -> dict[str, Any]:
         "EXIT_CODE": draw(_one("$BITBUCKET_EXIT_CODE", "$BITBUCKET_EXIT_CODE", "")) if speaks_for == "step" else "",
         "ALERT_NAME": draw(_one(*names)),
         "DEDUP_KEY": draw(_one(*keys)),
-        "BRANCHES": draw(_one("", "", "main", "feature/*", "main feature/*")),
+        "BRANCHES": draw(_one("", "", "", "main", "feature/*", "main feature/*", "master", "^main$")),
         "TAGS": draw(_one("", "", "v*", "web-v*")),
         "PULL_REQUESTS": draw(_one("", "true")),
         "EVENT_ACTION": draw(_one("", "", "", "", "trigger", "resolve", "change", "acknowledge")),
         "IGNORE_EXIT_CODES": draw(_one("", "", "130", "0 130", "1")),
         "CHANGE_EVENT": draw(_one("", "true")),
+        "DRY_RUN": draw(_one(*[""] * 8, "true", "false", "$DRY_RUN_OF_OURS", "perhaps")),
+        "REGION": draw(_one(*[""] * 8, "eu", "europe", "$REGION_OF_OURS")),
+        "EVENTS_URL": draw(_one(*[""] * 12, "https://relay.example", "relay.example")),
     }
+    if draw(_maybe) and draw(_maybe):
+        variables["INTEGRATION_KEY"] = draw(_one("", "c0ffee"))
     if speaks_for != "step":
         variables["BITBUCKET_ACCESS_TOKEN"] = draw(_one("$BITBUCKET_ACCESS_TOKEN", "$BITBUCKET_ACCESS_TOKEN", ""))
     if speaks_for == "pipeline":
@@ -150,12 +158,13 @@ def starts(row: Row) -> Iterator[Started]:
     named = pipeline.section in ("branches", "tags", "pull-requests")
     for name in TAGS if pipeline.section == "tags" else BRANCHES:
         if not named or fits(pipeline.pattern, name):
-            for into in ("main", "develop", "feature/z") if pipeline.section == "pull-requests" else ("",):
+            for into in ("main", "develop", "feature/z", "master") if pipeline.section == "pull-requests" else ("",):
                 yield Started(pipeline.section, pipeline.pattern, name, into)
 
 
 def shell(use: Use, started: Started, environment: str, *, success: bool) -> dict[str, str]:
     found = {"CI": "true", "BITBUCKET_REPO_FULL_NAME": "acme/shop", "BITBUCKET_BUILD_NUMBER": "812", "TEAM": "payments"}
+    found |= {"REGION_OF_OURS": "eu", "DRY_RUN_OF_OURS": "false"}
     found |= {"BITBUCKET_ACCESS_TOKEN": "a-secret-of-the-team", "STATUS": "successful" if success else "failed"}
     found["BITBUCKET_PIPELINE_UUID"] = "{own}"
     if use.is_told:
@@ -185,8 +194,9 @@ def container(use: Use, values: dict[str, str]) -> dict[str, str]:
         reaching |= {*ONLY_BY_PIPE_YML, "BITBUCKET_EXIT_CODE"}
         reaching |= {name for name in values if name.startswith("BITBUCKET_TRIGGER_")}
     found = {name: value for name, value in values.items() if name in reaching}
+    found |= {} if use.by_docker else {"INTEGRATION_KEY": "c0ffee11c0ffee22c0ffee33c0ffee44"}
     key = {"PAGERDUTY_INTEGRATION_KEY": "c0ffee11c0ffee22c0ffee33c0ffee44"}
-    return found | {name: expand(value, values | key) for name, value in use.variables.items()}
+    return found | {name: expand(value, values | key) for name, value in use.variables.items() if value}
 
 
 class Bitbucket:
@@ -219,24 +229,49 @@ class Bitbucket:
         return ()
 
 
+class Silence:
+    """A log that nobody reads."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+QUIET: Any = Silence()
+
+
+def deliver(event: Event, *_: object) -> Receipt:
+    DELIVERED.append(event)
+    return ACCEPTED
+
+
 @dataclass(frozen=True)
-class Decided:
+class Sent:
+    """The table's word for what a run sent, the key of its alert, and whether a page was among it."""
+
     word: str
-    key: str
+    key: str = ""
+    paged: bool = False
 
 
-def decided(use: Use, started: Started, environment: str, definition: Definition, *, success: bool) -> Decided:
-    """By `run.plan`: the table's word, and the key of the event that it sends."""
+def sent(use: Use, started: Started, environment: str, definition: Definition, *, success: bool) -> Sent:
+    """By a whole run, whose events PagerDuty accepts."""
     environ = container(use, shell(use, started, environment, success=success))
     api = Bitbucket(started, success=success)
-    made = run.plan(Settings.read(environ), Build.read(environ), definition, lambda *_: api, mock.Mock())
+    one = Run(environ)
+    one.log = QUIET
+    made = plan(one.settings, one.build, definition, lambda *_: api, one.log)
+    DELIVERED.clear()
+    one.carry_out(made)
     decision = made.decision
     words = {"trigger": "pages", "resolve": "resolves", "acknowledge": "acknowledges", "change": "change event"}
     word = "a warning" if decision.result_unknown else words.get(decision.action, "nothing")
     if "Not resolving" in decision.warning or (success and "IGNORE_EXIT_CODES" in decision.reason):
         word = "by hand"
+    if not DELIVERED and (made.events or one.settings.fatal or one.settings.dry_run):
+        return Sent("nothing")
+    paged = any(event.action == "trigger" for event in DELIVERED)
     key = made.events[0].dedup_key if decision.action not in ("", "change") else ""
-    return Decided(f"{word}, change event" if decision.change_too else word, key)
+    return Sent(f"{word}, change event" if decision.change_too else word, key, paged)
 
 
 def row_of(rows: list[Row], started: Started, environment: str) -> Row | None:
@@ -262,11 +297,12 @@ def _fit(label: str, name: str) -> int:
 
 def compare(
     use: Use, row: Row | None, started: Started, environment: str, definition: Definition, *, success: bool
-) -> None:
-    promised = "nothing" if not row else row.promise.on_success if success else row.promise.on_failure
-    if "not told" in promised:  # no condition of a trigger is met by that end: there is no run
-        return
-    made = decided(use, started, environment, definition, success=success)
+) -> bool:
+    """Whether the run paged."""
+    promised = "nothing" if not row else row.promise.shown[success]
+    if row and "not told" in (row.promise.on_failure, row.promise.on_success)[success]:
+        return False  # no condition of a trigger is met by that end: there is no run
+    made = sent(use, started, environment, definition, success=success)
     assert promised.partition(":")[0] == made.word, (started, row)
     two_keys = success and made.word == "a warning" and row and row.promise.on_failure == "pages"
     if made.key and row and not two_keys:
@@ -275,18 +311,20 @@ def compare(
             values |= {"BITBUCKET_BRANCH": started.name, "BITBUCKET_PR_ID": "7"}
         prefix = "bitbucket:acme/shop:" if row.promise.key.startswith(WHERE) else ""
         assert expand(prefix + row.promise.key, values) == made.key, (started, row)
+    return made.paged
 
 
 @settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "60")))
 @given(files())
-def test_the_table_promises_what_a_run_decides(text):
+def test_the_table_promises_what_a_run_sends_and_what_never_pages_has_a_finding(text):
     made = report(Path("bitbucket-pipelines.yml"), text.encode())
     table, definition, absent = made.rows, parse(text.encode()), Definition(absent=True)
     assert made.file.definition == definition
     together: dict[object, list[Row]] = {}
+    paging: dict[int, bool] = {}  # by the item as it is written
     for row in table:
         together.setdefault((id(row.use), row.pipeline), []).append(row)
-    with mock.patch("pipe.run.gather", return_value=Evidence()):
+    with mock.patch("pipe.run.gather", return_value=Evidence()), mock.patch("pipe.__main__.deliver", deliver):
         for rows in together.values():
             use = rows[0].use
             for started in starts(rows[0]):
@@ -295,12 +333,20 @@ def test_the_table_promises_what_a_run_decides(text):
                     seen = definition if use.at.has_clone else absent
                     # A pipe in an ordinary script does not run after a failure at all.
                     for success in (True,) if use.placed.runs_only_after_a_success else (False, True):
-                        compare(use, row, started, environment, seen, success=success)
+                        paged = compare(use, row, started, environment, seen, success=success)
+                        paging[id(use.node)] = paging.get(id(use.node), False) or paged
+    for use in made.file.uses:
+        if id(use.node) in paging:
+            lines = {use.line, *(use.variables.line_of(name) for name in use.variables)}
+            codes = {one.code for one in made.findings if one.line in lines}
+            assert not (paging[id(use.node)] and "never-pages" in codes), use.node
+            says_so = {"never-pages", "in-script", *(["variable-unmapped"] * ("INTEGRATION_KEY" not in use.variables))}
+            assert paging[id(use.node)] or codes & says_so or use.has_own_action, use.node
 
 
 WHY_BY_HAND = {
-    "unnamed-steps", "unnamed-custom", "environment-shared", "default-beside-branches", "patterns-overlap", "name-twice",
-    "unnamed-beside-import", "unnamed-without-clone", "name-without-clone", "dedup-key-shared", "zero-ignored",
+    "no-alert-name", "no-alert-name-in-custom", "environment-shared", "default-beside-branches", "patterns-overlap", "alert-name-twice",
+    "no-alert-name-beside-import", "no-alert-name-without-clone", "alert-name-without-clone", "dedup-key-shared", "zero-ignored",
     "stays-open", "told-without-token",
 }  # fmt: skip
 WHY_A_WARNING = {
@@ -317,7 +363,9 @@ WHY_A_WARNING = {
 @given(files())
 def test_what_is_by_hand_or_cannot_be_told_has_a_finding_that_says_why(text):
     made = report(Path("bitbucket-pipelines.yml"), text.encode())
+    for row in made.rows:
+        about = {one.code for one in made.findings if one.line == row.line or row.use.at.name in one.what}
+        assert "by hand" not in row.promise.on_success or about & WHY_BY_HAND, row
     codes = {one.code for one in made.findings}
     words = " ".join(f"{row.promise.on_failure} {row.promise.on_success}" for row in made.rows)
-    assert "by hand" not in words or codes & WHY_BY_HAND
     assert "a warning" not in words or codes & WHY_A_WARNING

@@ -1,4 +1,4 @@
-"""The project's own pipeline file, and every example of its pages, have no findings."""
+"""The project's own pipeline file, and every example of its pages that holds the pipe, have no findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = [
     (f"{page.name}, example {number}", text)
     for page in PAGES
     for number, text in enumerate(re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.M | re.S), 1)
-    if re.search(r"^pipelines:", text, re.M)
+    if re.search(r"^pipelines:", text, re.M) and "pagerduty-events" in text
 ]
 
 

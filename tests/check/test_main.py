@@ -10,18 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from pipe.check.source import MAX_FILE_BYTES
 from tests.conftest import ROOT
 
 EXAMPLES = Path(__file__).parent / "examples"
 
 
-def check(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+def check(folder: Path, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     run = subprocess.run(
         [sys.executable, "-P", "-m", "pipe", "check", *argv],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
+        input=stdin,
     )
     assert "Traceback" not in run.stderr
     return run
@@ -36,8 +38,8 @@ def write(tmp_path):
     return write
 
 
-FIXED = (EXAMPLES / "unnamed-steps" / "fixed.yml").read_text()
-BAD = (EXAMPLES / "unnamed-steps" / "bad.yml").read_text()
+FIXED = (EXAMPLES / "no-alert-name" / "fixed.yml").read_text()
+BAD = (EXAMPLES / "no-alert-name" / "bad.yml").read_text()
 
 
 def test_without_findings_it_exits_0_and_with_some_1(write):
@@ -47,7 +49,7 @@ def test_without_findings_it_exits_0_and_with_some_1(write):
     assert run.stdout.endswith("No findings.\n")
     run = check(write(BAD))
     assert run.returncode == 1
-    assert "bitbucket-pipelines.yml:9: unnamed-steps" in run.stdout
+    assert "bitbucket-pipelines.yml:9: no-alert-name" in run.stdout
     assert "\x1b" not in run.stdout
 
 
@@ -76,7 +78,21 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line_with_its_place(write, te
 
 def test_no_file(tmp_path):
     run = check(tmp_path)
-    assert (run.returncode, run.stderr) == (2, "bitbucket-pipelines.yml: No such file or directory\n")
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"bitbucket-pipelines.yml: there is none in {tmp_path}. ")
+    assert 'docker run --rm -v "$PWD:/repo:ro" -w /repo IMAGE check\n' in run.stderr
+    run = check(tmp_path, "other.yml")
+    assert (run.returncode, run.stderr) == (2, "other.yml: No such file or directory\n")
+
+
+def test_from_stdin(tmp_path):
+    run = check(tmp_path, "-", stdin=BAD)
+    assert run.returncode == 1
+    assert "bitbucket-pipelines.yml:9: no-alert-name" in run.stdout
+    run = check(tmp_path, "-", stdin="")
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+    run = check(tmp_path, "-", stdin=" " * (MAX_FILE_BYTES + 1))
+    assert (run.returncode, run.stderr) == (2, "bitbucket-pipelines.yml: larger than 4 MiB\n")
 
 
 def test_a_file_that_expands_without_end_ends_only_itself(write):
@@ -111,7 +127,7 @@ def test_json(write):
         "dedup_key": "branch/main:step",
         "why_by_hand": "Unit tests and Lint use the same key",
     }
-    assert [(one["code"], one["line"]) for one in found["findings"]] == [("unnamed-steps", 9)]
+    assert [(one["code"], one["line"]) for one in found["findings"]] == [("no-alert-name", 9)]
     assert set(found["findings"][0]) == {"code", "line", "what", "why", "write"}
 
 
@@ -127,16 +143,24 @@ def test_sarif(write):
 
 
 def test_a_file_without_the_pipe(write):
-    run = check(write("pipelines: {default: [step: {script: [make]}]}"))
-    assert run.returncode == 0
-    assert "no step uses this pipe, so it pages nobody" in run.stdout
+    folder = write("image: node\npipelines: {default: [step: {script: [make]}]}")
+    run = check(folder)
+    assert run.returncode == 1
+    assert "bitbucket-pipelines.yml:2: no-pipe\n  No step uses this pipe, so it pages nobody.\n" in run.stdout
+    run = check(folder, "--format", "json")
+    (found,) = json.loads(run.stdout)["findings"]
+    assert (run.returncode, found["code"], found["line"]) == (1, "no-pipe", 2)
+    run = check(folder, "--format", "sarif")
+    (result,) = json.loads(run.stdout)["runs"][0]["results"]
+    assert (run.returncode, result["ruleId"]) == (1, "no-pipe")
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 2}
 
 
 def test_colours_where_they_are_asked_for(write, capsys):
     from pipe.check import main
 
     assert main([str(write(BAD))], colours=True) == 1
-    assert "\x1b[33munnamed-steps\x1b[0m" in capsys.readouterr().out
+    assert "\x1b[33mno-alert-name\x1b[0m" in capsys.readouterr().out
 
 
 def test_a_normal_run_does_not_import_it():

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipe.check import report
 from pipe.check.conditions import may_hold
+from pipe.check.proposals import wrong
 from pipe.check.refs import branches, common
+from pipe.check.rule import Finding
+from pipe.check.source import document
 from tests.conftest import ROOT
 
 KEYS = "INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE"
@@ -29,8 +34,38 @@ def of_script(*lines: str, place: str = "script", after: str = PAGE) -> list[str
 
 
 def of_variables(**variables: str) -> list[str]:
-    given = "".join(f", {name}: {value}" for name, value in variables.items())
-    return of_script("make", after=PAGE.replace("ALERT_NAME: build", f"ALERT_NAME: build{given}"))
+    return of_script("make", after=page(**variables))
+
+
+def page(**variables: str) -> str:
+    given = {
+        "INTEGRATION_KEY": "$PAGERDUTY_INTEGRATION_KEY",
+        "EXIT_CODE": "$BITBUCKET_EXIT_CODE",
+        "ALERT_NAME": "build",
+    }
+    return f"{{pipe: acme/pagerduty-events:1.0.0, variables: {{{', '.join(f'{k}: {v}' for k, v in (given | variables).items())}}}}}"
+
+
+def found(text: str) -> list[Finding]:
+    return list(report(Path("bitbucket-pipelines.yml"), text.encode()).findings)
+
+
+def table(text: str) -> list[tuple[str, str]]:
+    return [row.promise.shown for row in report(Path("bitbucket-pipelines.yml"), text.encode()).rows]
+
+
+def pipelines(**steps: str) -> str:
+    """One step for each, in the section, or the custom pipeline, that the name calls."""
+    sections = {
+        "main": "branches: {main: [STEP]}", "default": "default: [STEP]", "tags": "tags: {'v*': [STEP]}",
+        "requests": "pull-requests: {'**': [STEP]}", "custom": "custom: {nightly: [STEP]}",
+    }  # fmt: skip
+    shown = [sections[name].replace("STEP", f"step: {{name: {name}, {body}}}") for name, body in steps.items()]
+    return "pipelines:\n" + "".join(f"  {one}\n" for one in shown)
+
+
+def after(*entries: str) -> str:
+    return f"script: [make], after-script: [{', '.join(entries)}]"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +137,38 @@ def test_a_line_before_the_pipe_does_no_harm(line):
     assert of_script(line, place="after-script") == []
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("set +e", "make test", "make lint"),
+        ("set +e; make test; make lint",),
+        ("set +ex", "make test", "exit 0"),
+        ("set +o errexit", "make test", "set -e", "make lint"),
+        ("set +e", "make test", "echo $?", "exit 0"),
+        ("trap 'rm -rf tmp; exit 0' EXIT", "make test"),
+    ],
+)
+def test_a_shell_that_does_not_stop_hides_a_failure(lines):
+    assert of_script(*lines) == ["failure-hidden"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("set +e", "make test"),
+        ("make test", "exit 0"),  # only where all before it passed
+        ("set +e", "docker compose down", "set -e", "make test"),
+        ("set +e", "make test", "CODE=$?", "set -e", "exit $CODE"),
+        ("set +e", "make test", "if [ $? -ne 0 ]; then ./report.sh; exit 1; fi"),
+        ("set +e", "make test || exit 1", "make lint || exit 1", "echo done"),
+        ("set -e", "make test"),
+        ("trap 'rm -rf tmp' EXIT", "make test"),
+    ],
+)
+def test_a_shell_that_hides_none(lines):
+    assert of_script(*lines) == []
+
+
 def test_behind_set_plus_e_only_an_exit_ends_it():
     assert of_script("set +e", "./clean-up.sh", place="after-script") == []
     assert of_script("set +e", "exit 0", place="after-script") == ["behind-a-line"]
@@ -126,7 +193,29 @@ def test_behind_set_plus_e_only_an_exit_ends_it():
         ({"BITBUCKET_ACCESS_TOKEN": "ATCTT3xFfGN0abcdefgh"}, ["key-in-file"]),
         ({"SUMMARY": "$BITBUCKET_PIPELINE_STATUS"}, ["invented-variable"]),
         ({"SUMMARY": "$BITBUCKET_API_TOKEN_OF_OURS"}, []),
-        ({"EVENT_ACTION": "resolve"}, []),
+        ({"EVENT_ACTION": "resolve"}, ["never-pages"]),
+        ({"EVENT_ACTION": "acknowledge"}, ["never-pages"]),
+        ({"EVENT_ACTION": "change"}, ["never-pages"]),
+        ({"EVENT_ACTION": "resolve", "DEDUP_KEY": "$KEY"}, []),
+        ({"DRY_RUN": "'true'"}, ["never-pages"]),
+        ({"DRY_RUN": "true"}, ["never-pages"]),
+        ({"DRY_RUN": "false"}, ["unquoted-value"]),
+        ({"DRY_RUN": "'yes'"}, ["bad-value"]),
+        ({"DRY_RUN": "$DRY_RUN"}, []),
+        ({"REGION": "europe"}, ["never-pages"]),
+        ({"REGION": "eu"}, []),
+        ({"REGION": "$REGION"}, []),
+        ({"REGION": "europe", "EVENTS_URL": "https://relay.example"}, ["bad-value"]),
+        ({"EVENTS_URL": "relay.example"}, ["never-pages"]),
+        ({"EVENTS_URL": "$RELAY"}, []),
+        ({"IGNORE_EXIT_CODES": "'1 130'"}, ["never-pages"]),
+        ({"IGNORE_EXIT_CODES": "'2 130'"}, []),
+        ({"BRANCHES": "master"}, ["never-pages"]),
+        ({"BRANCHES": "$BITBUCKET_BRANCH"}, []),
+        ({"TAGS": "v*"}, []),
+        ({"EXIT_CODE": "1"}, ["exit-code-not-the-step-s"]),
+        ({"EXIT_CODE": "'1'"}, ["exit-code-not-the-step-s"]),
+        ({"EXIT_CODE": "one"}, ["exit-code-not-the-step-s"]),
         ({"EVENT_ACTION": "$ACTION"}, []),
     ],
 )
@@ -146,7 +235,7 @@ def test_a_key_that_is_written_out_is_never_shown():
         ("# pagerduty-events: ignore default-pages-every-branch", []),
         ("# pagerduty-events: ignore on-fail-retry, default-pages-every-branch", []),
         ("#pagerduty-events:  ignore default-pages-every-branch (we want that)", []),
-        ("# pagerduty-events: ignore unnamed-steps", ["default-pages-every-branch"]),
+        ("# pagerduty-events: ignore no-alert-name", ["default-pages-every-branch"]),
     ],
 )
 def test_a_comment_silences_its_code_on_the_line_and_above_it(comment, expected):
@@ -188,7 +277,7 @@ pipelines:
 """.replace("PAGE", PAGE)
 
 
-@pytest.mark.parametrize(("pattern", "expected"), [("v*.*.*", ["name-shared"]), ("web-v*", [])])
+@pytest.mark.parametrize(("pattern", "expected"), [("v*.*.*", ["alert-name-shared"]), ("web-v*", [])])
 def test_tags_of_two_lines_share_no_name(pattern, expected):
     assert codes(TAGS % pattern) == expected
 
@@ -228,3 +317,236 @@ def test_steps_and_items_stand_where_the_run_reads_them():
     for step in found.steps:
         assert step.body.get("name", "") == step.step.name
     assert len(found.uses) == sum(len(step.step.items) for step in found.steps)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (pipelines(main=after(page(DRY_RUN="'true'"))), [("nothing: DRY_RUN", "nothing: DRY_RUN")]),
+        (pipelines(main=after(page(REGION="europe"))), [("nothing: REGION", "nothing: REGION")]),
+        (pipelines(main=after(page(REGION="europe", DRY_RUN="'true'"))), [("nothing: REGION", "nothing: REGION")]),
+        (
+            pipelines(main=after(page(INTEGRATION_KEY="abc"))),
+            [("nothing: INTEGRATION_KEY", "nothing: INTEGRATION_KEY")],
+        ),
+        (pipelines(main=after(page(EVENTS_URL="x"))), [("nothing: EVENTS_URL", "nothing: EVENTS_URL")]),
+        (pipelines(main=after(page(BRANCHES="master"))), [("nothing: BRANCHES", "nothing: BRANCHES")]),
+        (
+            pipelines(main=after(page(BRANCHES="master", DRY_RUN="'true'"))),
+            [("nothing: BRANCHES", "nothing: BRANCHES")],
+        ),
+        (pipelines(requests=after(page())), [("nothing: PULL_REQUESTS", "nothing: PULL_REQUESTS")]),
+        (pipelines(main=after(page(IGNORE_EXIT_CODES="'1'"))), [("nothing: IGNORE_EXIT_CODES", "resolves")]),
+        (pipelines(main=after(page(DRY_RUN="$DRY", REGION="$REGION"))), [("pages", "resolves")]),
+    ],
+)
+def test_the_table_says_what_keeps_a_page_back(text, expected):
+    assert table(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "write"),
+    [
+        (pipelines(main=after(page(DRY_RUN="'true'"))), "DRY_RUN", "# leave DRY_RUN out"),
+        (pipelines(main=after(page(REGION="europe"))), 'REGION: "europe" is not one of us, eu', "REGION: eu"),
+        (pipelines(main=after(page(REGION="mars"))), 'REGION: "mars" is not', "REGION: us # or eu"),
+        (pipelines(main=after(page(EVENTS_URL="x"))), "EVENTS_URL: it is not a base address", "# leave EVENTS_URL out"),
+        (pipelines(main=after(page(INTEGRATION_KEY="''"))), "INTEGRATION_KEY: it is missing",
+         "INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY"),
+        (pipelines(main=after(page(BRANCHES="master"))), "BRANCHES (master) fits no branch on which branches: main runs.",
+         "BRANCHES: main # or take the pipe out here"),
+        (pipelines(tags=after(page(TAGS="[web-*, api-*]"))), "TAGS (web-* api-*) fits no tag", "TAGS: v* # or take"),
+        (pipelines(requests=after(page())), "requests runs in pull-requests: **, and PULL_REQUESTS is false.",
+         'PULL_REQUESTS: "true" # or take'),
+        (pipelines(main=after(page(EVENT_ACTION="resolve"))), "EVENT_ACTION of main (branches: main) is resolve",
+         "EVENT_ACTION: auto"),
+        (pipelines(main=after(page(EVENT_ACTION="resolve"), page(ALERT_NAME="other"))), "EVENT_ACTION", "EVENT_ACTION:"),
+        (pipelines(main=after(page(IGNORE_EXIT_CODES="'1 130'"))), "Exit code 1", 'IGNORE_EXIT_CODES: "130"'),
+        (pipelines(main=after(page(IGNORE_EXIT_CODES="'1'"))), "Exit code 1", "# leave IGNORE_EXIT_CODES out"),
+        (pipelines(main=f"script: [{page(BUILD_STATUS='$STATUS', EXIT_CODE='')}]"), "The pipe stands in `script`",
+         "after-script:"),
+    ],
+)  # fmt: skip
+def test_an_item_that_never_pages(text, what, write):
+    (one,) = found(text)
+    assert one.code == "never-pages"
+    assert one.what.startswith(what)
+    assert one.write.startswith(write)
+
+
+OWN_BUILD = f"""
+definitions: {{page: &page [{page()}]}}
+pipelines:
+  branches: {{main: [step: {{name: A, script: [make], after-script: *page}}]}}
+  pull-requests: {{'**': [step: {{name: A, script: [make], after-script: *page}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pipelines(main=after(page(), page(EVENT_ACTION="resolve"))),
+        pipelines(main=after(page(), page(EVENT_ACTION="acknowledge"))),
+        pipelines(main=after(page(), page(EVENT_ACTION="change", ALERT_NAME="x"))),
+        pipelines(main=after(page(DEDUP_KEY="'k $BITBUCKET_BRANCH'"), page(DEDUP_KEY="'k $BITBUCKET_BRANCH'", EVENT_ACTION="resolve"))),
+        pipelines(main=after(page()), custom=f"script: [{page(EVENT_ACTION='resolve', DEDUP_KEY='$KEY')}]"),
+        pipelines(custom=f"script: [{page(EVENT_ACTION='trigger')}]"),
+        OWN_BUILD,  # it is taken elsewhere too, and pages there
+        (Path(__file__).parent / "examples/told-loop/fixed.yml").read_text(),
+    ],
+)  # fmt: skip
+def test_an_item_that_pages_or_is_not_meant_to(text):
+    assert codes(text) == []
+
+
+def test_a_silent_item_beside_one_of_which_nothing_is_sent_has_none_to_follow():
+    text = pipelines(main=after(page(DRY_RUN="'true'"), page(EVENT_ACTION="resolve")))
+    assert codes(text) == ["never-pages"]  # both stand in one line
+    assert "DRY_RUN" in found(text)[0].what
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pipelines: {default: [step: {script: [make]}]}", ["no-pipe"]),
+        ("pipelines: {default: [step: {script: [{pipe: acme/pager:1}]}]}", ["no-pipe"]),
+        (f"definitions: {{page: [{PAGE}]}}\npipelines: {{default: [step: {{script: [make]}}]}}", ["no-pipe"]),
+        ("pipelines: {custom: {a: {import: b}}}", []),
+        (f"after-script: [{PAGE}]\npipelines: {{default: [step: {{script: [make]}}]}}", ["after-script-outside"]),
+        (f"pipelines: {{default: [step: {{script: [make], after_script: [{PAGE}]}}]}}", ["unknown-key"]),
+        (f"pipelines: {{default: [step: {{script: [make], afterscript: [{PAGE}]}}]}}", ["unknown-key"]),
+        (f"pipelines: {{default: [step: {{script: [make], after-scripts: [{PAGE}]}}]}}", ["unknown-key"]),
+        (f"pipelines: {{default: [step: {{script: [make], after-script: [[{PAGE}]]}}]}}", ["unknown-key"]),
+        (f"pipelines: {{default: [step: {{script: [make], on-fail: {{script: [{PAGE}]}}}}]}}", ["unknown-key"]),
+        (pipelines(main=after("{pipe: acme/pagerduty-events:1, variables: null, ALERT_NAME: a}")), ["variables-not-read"]),
+        (pipelines(main=after("{pipe: acme/pagerduty-events:1, variables: [ALERT_NAME: a, DEBUG: b]}")), ["variables-not-read"]),
+        (pipelines(main=after("{pipe: docker://acme/pagerduty-events:1, variables: [ALERT_NAME: a]}")), ["variables-not-read"]),
+    ],
+)  # fmt: skip
+def test_a_pipe_that_is_not_there_or_not_read(text, expected):
+    assert codes(text) == expected
+
+
+def test_what_stands_beside_the_pipe_is_shown_where_it_belongs():
+    item = "{pipe: acme/pagerduty-events:1, variables: '', INTEGRATION_KEY: c0ffee11c0ffee22, ALERT_NAME: a b, EXIT_CODE: $X}"
+    (one,) = found(pipelines(main=after(item)))
+    assert one.write == 'variables:\n  INTEGRATION_KEY: …\n  ALERT_NAME: "a b"\n  EXIT_CODE: $X'
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("BRANCHES: main,develop", "BRANCHES: main develop"),
+        ("BRANCHES: main, develop", "BRANCHES: main develop"),
+        ("BRANCHES: '[main, develop]'", "BRANCHES: main develop"),
+        ("BRANCHES: '[main;develop]'", "BRANCHES: main develop"),
+        ("BRANCHES: main|release/.*", "BRANCHES: main release/*"),
+        ("BRANCHES: ^main$", "BRANCHES: main"),
+        ("BRANCHES: /^main$/", "BRANCHES: main"),
+        ("BRANCHES: ^(main|develop)$", "BRANCHES: main develop"),
+        ("BRANCHES: refs/heads/main", "BRANCHES: main"),
+        ("BRANCHES: '{main}'", "BRANCHES: main"),
+        ("BRANCHES: '!main'", "BRANCHES: main release/*"),
+        ("BRANCHES: '*,main'", "BRANCHES: '* main'"),
+        ("TAGS: ^v.*$", "TAGS: v*"),
+        ("SEVERITY: high", "SEVERITY: critical"),
+        ("SEVERITY: warn", "SEVERITY: warning"),
+        ("SEVERITY: errorr", "SEVERITY: error"),
+        ("SEVERITY: [critical]", "SEVERITY: critical"),
+        ("SEVERITY: purple", "SEVERITY: error # or critical, warning, info"),
+        ("EVENT_ACTION: triggered", "EVENT_ACTION: trigger"),
+        ("PULL_REQUESTS: 'yes'", 'PULL_REQUESTS: "true"'),
+        ("CHANGE_EVENT: 'off'", 'CHANGE_EVENT: "false"'),
+        ("CHANGE_EVENT: sometimes", 'CHANGE_EVENT: "false" # or true'),
+        ("TIMEOUT: 60s", 'TIMEOUT: "60"'),
+        ("TIMEOUT: 2m", 'TIMEOUT: "120"'),
+        ("IGNORE_EXIT_CODES: 130,143", "IGNORE_EXIT_CODES: 130 143"),
+        ("IGNORE_EXIT_CODES: '130;'", 'IGNORE_EXIT_CODES: "130"'),
+        ("LOG_LINES: all", 'LOG_LINES: "50"'),
+        ("CUSTOM_DETAILS: {team: shop}", 'CUSTOM_DETAILS: \'{"team": "shop"}\''),
+        ("CUSTOM_DETAILS: {team: shop, tier: 1}", 'CUSTOM_DETAILS: \'{"team": "shop", "tier": 1}\''),
+        ("CUSTOM_DETAILS: '{team: shop}'", 'CUSTOM_DETAILS: \'{"team": "shop"}\''),
+        ("CUSTOM_DETAILS: team=shop", 'CUSTOM_DETAILS: \'{"team": "shop"}\''),
+        ("CUSTOM_DETAILS: shop", 'CUSTOM_DETAILS: \'{"team": "shop"}\''),
+        ("LINKS: '[Runbook](https://wiki.example/a)'", "LINKS:\n  - Runbook https://wiki.example/a"),
+        ("LINKS: wiki", "LINKS:\n  - Runbook https://wiki.example/runbook"),
+        ("BITBUCKET_API_URL: bitbucket.org", "# leave BITBUCKET_API_URL out"),
+        ("SUMMARY: {a: b}", "SUMMARY: in words of your own"),
+    ],
+)
+def test_what_to_write_in_place_of_a_bad_value_can_be_read(variable, expected):
+    name = variable.partition(":")[0]
+    text = (Path(__file__).parent / "examples/never-pages/fixed.yml").read_text()
+    (one,) = found(re.sub(r"BRANCHES: main$", variable.replace("\\", "\\\\"), text, flags=re.M))
+    assert (one.code, one.write) == ("bad-value", expected)
+    assert one.what.startswith(f"{name}: ")
+    fixed = document(Path("x"), f"pipelines: {{a: b}}\n{one.write}".encode())
+    assert name not in fixed or not wrong(name, fixed[name])
+
+
+@pytest.mark.parametrize(
+    ("comment", "expected"),
+    [
+        ("ignore unnamed-steps", "`unnamed-steps` is no code of a finding."),
+        ("ignore manual-gate, on-fail", "`on-fail` is no code of a finding."),
+        ("ignore", "It names no code."),
+        ("ignore manual-gate because we want that", ""),
+        ("ignore manual-gate (it is so-called)", ""),
+    ],
+)
+def test_a_comment_that_silences_nothing_is_told(comment, expected):
+    text = (Path(__file__).parent / "examples/never-pages/fixed.yml").read_text()
+    changed = text.replace("ALERT_NAME: build", f"ALERT_NAME: build # pagerduty-events: {comment}")
+    assert changed != text
+    assert [(one.code, one.line, one.what) for one in found(changed)] == (
+        [("unknown-code", 13, expected)] if expected else []
+    )
+
+
+def test_a_commit_message_stands_on_the_page_already():
+    (one,) = found(pipelines(main=after(page(SUMMARY="$BITBUCKET_COMMIT_MESSAGE"))))
+    assert one.code == "invented-variable"
+    assert "The page has the commit's subject" in one.what
+    assert one.write == "# leave SUMMARY out"
+
+
+UNNAMED = page().replace(", ALERT_NAME: build", "")
+TWO = "pipelines: {branches: {main: [step: {name: Unit, BODY}, step: {name: Lint, BODY}]}}"
+
+
+def test_steps_that_share_a_key_are_named_once():
+    (one,) = found(TWO.replace("BODY", after(UNNAMED)))
+    assert (one.code, one.what) == ("no-alert-name", "Unit and Lint share one key.")
+    assert one.write.startswith("ALERT_NAME: ")
+
+
+def test_a_list_that_is_an_anchor_cannot_hold_another_name_each():
+    (one,) = found(
+        f"definitions: {{page: &page [{UNNAMED}]}}\n" + TWO.replace("BODY", "script: [make], after-script: *page")
+    )
+    assert (one.code, one.what) == ("no-alert-name", "Unit and Lint share one key.")
+    assert "a list has no merge" in one.write
+    assert (
+        "<<: *pager" in yaml.safe_load(one.write.replace("…/", "acme/").replace(":…", ":1"))
+        or "<<: *pager" in one.write
+    )
+
+
+def test_each_step_without_a_clone_has_its_finding():
+    step = f"      - step:\n          clone: {{enabled: false}}\n          script: [make]\n          after-script:\n            - {UNNAMED}\n"
+    text = f"pipelines:\n  branches:\n    main:\n{step}{step}"
+    assert table(text) == [("pages", "by hand")] * 2
+    assert [(one.code, one.line) for one in found(text)] == [("no-alert-name-without-clone", line) for line in (8, 13)]
+
+
+def test_the_recipe_for_a_whole_repository_by_docker_lacks_only_what_is_unmapped():
+    text = (
+        (ROOT / "README.md")
+        .read_text()
+        .partition("**The whole repository**")[2]
+        .partition("```yaml\n")[2]
+        .partition("```")[0]
+    )
+    assert "BRANCHES: main" in text
+    assert codes(text) == []
+    assert codes(text.replace("your-workspace/", "docker://acme/")) == ["variable-unmapped"]

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 
 from pipe.check.container import Place
 from pipe.check.model import Use
-from pipe.check.promise import BY_HAND, openers
+from pipe.check.promise import BY_HAND, PAGES, openers
 from pipe.check.refs import ELSEWHERE
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.source import Map, items_of, text_of
+from pipe.check.rules.variables import unmapped
+from pipe.check.source import Map, Seq, holds_variable, items_of, text_of
 from pipe.check.table import Row
 from pipe.placement import same_environment
 from pipe.subject import line_of
 from pipe.wording import ZERO_IGNORED
 
 EVERYTHING = ("*", "**")
+USE_IT_TOO = " use the same key"
 MOST_NAMES = 5  # in one sentence
 EVERY_BRANCH = [("branches", pattern) for pattern in EVERYTHING]
+NAMES_BESIDE_AN_ANCHOR = """
+definitions:
+  pager: &pager # the variables, not the list: a list has no merge
+    INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
+    EXIT_CODE: $BITBUCKET_EXIT_CODE
+
+after-script: # in each step
+  - pipe: …/pagerduty-events:…
+    variables:
+      <<: *pager
+      ALERT_NAME: unit tests # another one in each step
+""".strip()
 A_NAME_EACH = """
 ALERT_NAME: unit tests # another one in each step; what they share stays in the anchor
 """
@@ -35,7 +50,7 @@ def default_pages_every_branch(checked: Checked) -> Iterator[Found]:
         pipeline = row.places[0].pipeline
         everywhere = pipeline.section == "default" or (pipeline.section, pipeline.pattern) in EVERY_BRANCH
         on_any = any(place.ref.label in (ELSEWHERE, *EVERYTHING) for place in row.places)
-        if everywhere and on_any and row.promise.on_failure == "pages":
+        if everywhere and on_any and row.promise.on_failure == PAGES and not _may_be_kept_out(row.use):
             found.setdefault(row.pipeline, []).append(row)
     for label, rows in found.items():
         steps = list(dict.fromkeys(row.step for row in rows))
@@ -43,24 +58,31 @@ def default_pages_every_branch(checked: Checked) -> Iterator[Found]:
         yield Found(rows[0].line, f"{label}: a failure of {steps[0]}{more} pages on every branch.")
 
 
+def _may_be_kept_out(use: Use) -> bool:
+    """By a filter whose value only the team knows, or which keeps nothing back until all is mapped."""
+    value = use.variables.get("BRANCHES")
+    texts = value if isinstance(value, Seq) else [value]
+    return any(holds_variable(text_of(text)) for text in texts) or bool(value and unmapped(use))
+
+
 @rule(
-    "unnamed-steps",
-    "Steps without a name share one alert. One that passes says nothing of the others, so nothing resolves it, and "
+    "no-alert-name",
+    "Steps without ALERT_NAME share one alert. One that passes says nothing of the others, so nothing resolves it, and "
     "while it is open no failure of any of them pages.",
     A_NAME_EACH,
 )
-def unnamed_steps(checked: Checked) -> Iterator[Found]:
-    yield from _open_alerts(checked, "unnamed-steps")
+def no_alert_name(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "no-alert-name")
 
 
 @rule(
-    "unnamed-custom",
-    "The custom pipeline runs on the same branches as the push build, so their steps without a name share one alert, "
-    "and nothing resolves it.",
+    "no-alert-name-in-custom",
+    "The custom pipeline runs on the same branches as the push build, so their steps without ALERT_NAME share one "
+    "alert, and nothing resolves it.",
     "ALERT_NAME: nightly # in the custom pipeline's step, another one in the push build's",
 )
-def unnamed_custom(checked: Checked) -> Iterator[Found]:
-    yield from _open_alerts(checked, "unnamed-custom")
+def no_alert_name_in_custom(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "no-alert-name-in-custom")
 
 
 @rule(
@@ -76,7 +98,7 @@ def environment_shared(checked: Checked) -> Iterator[Found]:
 @rule(
     "default-beside-branches",
     "`default` can also be started by hand or on a schedule on a branch that has a pipeline of its own. Two steps "
-    "without a name can then open one alert, and nothing resolves it.",
+    "without ALERT_NAME can then open one alert, and nothing resolves it.",
     "ALERT_NAME: build # one name, if both check the same; else one each",
 )
 def default_beside_branches(checked: Checked) -> Iterator[Found]:
@@ -85,8 +107,8 @@ def default_beside_branches(checked: Checked) -> Iterator[Found]:
 
 @rule(
     "patterns-overlap",
-    "Two patterns fit the same name, and either pipeline can be the one that runs. Steps without a name then share one "
-    "alert, and nothing resolves it.",
+    "Two patterns fit the same name, and either pipeline can be the one that runs. Steps without ALERT_NAME then share "
+    "one alert, and nothing resolves it.",
     "ALERT_NAME: build # one name, if both check the same; else one each",
 )
 def patterns_overlap(checked: Checked) -> Iterator[Found]:
@@ -94,30 +116,30 @@ def patterns_overlap(checked: Checked) -> Iterator[Found]:
 
 
 @rule(
-    "unnamed-beside-import",
+    "no-alert-name-beside-import",
     "What an imported pipeline holds is not seen here: a step of it could use the same alert, so nothing resolves it.",
     "ALERT_NAME: build",
 )
-def unnamed_beside_import(checked: Checked) -> Iterator[Found]:
-    yield from _open_alerts(checked, "unnamed-beside-import")
+def no_alert_name_beside_import(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "no-alert-name-beside-import")
 
 
 @rule(
-    "name-twice",
+    "alert-name-twice",
     "Two steps of one pipeline share one alert. One that passes says nothing of the other, so nothing resolves it.",
     A_NAME_EACH,
 )
-def name_twice(checked: Checked) -> Iterator[Found]:
-    yield from _open_alerts(checked, "name-twice")
+def alert_name_twice(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "alert-name-twice")
 
 
 @rule(
-    "unnamed-without-clone",
+    "no-alert-name-without-clone",
     "Without a clone the pipe cannot see whether another step uses the same alert, so nothing resolves it.",
     "ALERT_NAME: smoke test",
 )
-def unnamed_without_clone(checked: Checked) -> Iterator[Found]:
-    yield from _open_alerts(checked, "unnamed-without-clone")
+def no_alert_name_without_clone(checked: Checked) -> Iterator[Found]:
+    yield from _open_alerts(checked, "no-alert-name-without-clone")
 
 
 @rule(
@@ -149,12 +171,12 @@ def stays_open(checked: Checked) -> Iterator[Found]:
 
 
 @rule(
-    "name-without-clone",
-    "Two steps of one pipeline have one name, and the one without a clone cannot see the other: its success resolves "
-    "the other's alert, though that is still broken.",
+    "alert-name-without-clone",
+    "Two steps of one pipeline have one ALERT_NAME, and the one without a clone cannot see the other: its success "
+    "resolves the other's alert, though that is still broken.",
     A_NAME_EACH,
 )
-def name_without_clone(checked: Checked) -> Iterator[Found]:
+def alert_name_without_clone(checked: Checked) -> Iterator[Found]:
     for row in checked.rows:
         if row.promise.on_success.startswith("resolves") and not row.use.at.has_clone and row.use.is_by_exit_code:
             others = [one for one in _alike(checked, row) if one.at.pipeline is row.use.at.pipeline]
@@ -163,12 +185,12 @@ def name_without_clone(checked: Checked) -> Iterator[Found]:
 
 
 @rule(
-    "name-shared",
-    "A name stands for one check. Here it stands for different scripts on the same ref: a green run of the one "
+    "alert-name-shared",
+    "An ALERT_NAME stands for one check. Here it stands for different scripts on the same ref: a green run of the one "
     "resolves the other's alert.",
     "ALERT_NAME: nightly build # another one where the script is another one",
 )
-def name_shared(checked: Checked) -> Iterator[Found]:
+def alert_name_shared(checked: Checked) -> Iterator[Found]:
     named: dict[str, list[Row]] = {}
     for row in checked.rows:
         if row.use.item.alert_name and row.use.is_by_exit_code and row.promise.on_failure == "pages":
@@ -211,25 +233,37 @@ def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
     for row in checked.rows:
         if BY_HAND not in row.promise.on_success or _kind(checked, row) != code:
             continue
-        lines = frozenset(one.line for one in _alike(checked, row)) | {row.line}
-        group = lines if row.use.is_by_exit_code else row.promise.why
+        alike = _alike(checked, row) if row.use.is_by_exit_code else []
+        group: object = frozenset(one.line for one in alike) | {row.line}
+        if not row.use.is_by_exit_code:
+            group = row.promise.why
+        elif not row.use.at.has_clone:  # it does not see the others
+            group = row.line
         if group not in groups:
             groups.add(group)
-            yield Found(row.line, f"{row.step} ({_at(row)}): {_why(checked, row)}.")
+            yield Found(row.line, _what(row, alike), _by_anchor(alike))
+
+
+def _by_anchor(alike: list[Use]) -> str:
+    """Where one item is taken by several steps, a name in it would be the same for all; a list cannot be merged."""
+    bodies: dict[int, set[int]] = {}
+    for use in alike:
+        bodies.setdefault(id(use.node), set()).add(id(use.at.body))
+    return NAMES_BESIDE_AN_ANCHOR if any(len(steps) > 1 for steps in bodies.values()) else ""
 
 
 def _at(row: Row) -> str:
     return " ".join(filter(None, (row.pipeline, row.refs)))
 
 
-def _why(checked: Checked, row: Row) -> str:
+def _what(row: Row, alike: list[Use]) -> str:
     """Which others use its key; else the run's own reason and advice."""
-    alike = _alike(checked, row) if row.use.is_by_exit_code and not row.use.item.dedup_key else []
-    if len(alike) < 2 or not row.use.at.has_clone:
-        return ". ".join(filter(None, (row.promise.why, row.promise.advice)))
-    names = list(dict.fromkeys(f"{use.at.name} ({use.at.pipeline.label})" for use in alike))
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"its key is that of {', '.join(names[:MOST_NAMES])}{more}"
+    if len(alike) > 1 and row.use.at.has_clone and not row.use.item.dedup_key:
+        return f"{_names(alike)} share one key."
+    names = row.promise.why.removesuffix(USE_IT_TOO)
+    if " and " in names and names != row.promise.why:
+        return f"{names} share one key. {row.promise.advice}."
+    return f"{row.step} ({_at(row)}): {'. '.join(filter(None, (row.promise.why, row.promise.advice)))}."
 
 
 def _kind(checked: Checked, row: Row) -> str:
@@ -244,24 +278,24 @@ def _kind(checked: Checked, row: Row) -> str:
     if use.is_told or not use.is_by_exit_code:
         return "stays-open"
     if not use.at.has_clone:
-        return "unnamed-without-clone"
+        return "no-alert-name-without-clone"
     alike = _alike(checked, row)
     if use.item.alert_name:
         unseen = any(not one.at.has_clone and len(_together(one, alike)) > 1 for one in alike)
-        return "name-without-clone" if unseen else "name-twice"
+        return "alert-name-without-clone" if unseen else "alert-name-twice"
     return _kind_of_unnamed(row, alike)
 
 
 def _kind_of_unnamed(row: Row, alike: list[Use]) -> str:
     if len(alike) < 2:
-        return "unnamed-beside-import" if alike else "stays-open"
+        return "no-alert-name-beside-import" if alike else "stays-open"
     if any(place.environment for place in row.places):
         return "environment-shared"
     if len(_together(row.use, alike)) > 1:
-        return "unnamed-steps"
+        return "no-alert-name"
     sections = {one.at.pipeline.section for one in alike}
     if "custom" in sections:
-        return "unnamed-custom"
+        return "no-alert-name-in-custom"
     return "default-beside-branches" if "default" in sections else "patterns-overlap"
 
 
@@ -277,4 +311,10 @@ def _together(use: Use, alike: list[Use]) -> list[Use]:
 
 
 def _names(uses: list[Use]) -> str:
-    return " and ".join(dict.fromkeys(use.at.name for use in uses))
+    """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
+    alone = len({use.at.pipeline.label for use in uses}) == 1
+    counts = Counter(use.at.name if alone else f"{use.at.name} ({use.at.pipeline.label})" for use in uses)
+    words = [name if times == 1 else f"{name} ({times} times)" for name, times in counts.items()]
+    if len(words) > MOST_NAMES:
+        words[MOST_NAMES:] = [f"{len(words) - MOST_NAMES} more"]
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -22,6 +22,11 @@ _TIDIES = re.compile(
     r"|kubectl (delete|logs|describe|get)|apt-get|apt)\b"
 )
 _ASSIGNED = re.compile(r"^(export\s+)?\w+=\"?\$\(")
+_CHECKS_OFF = re.compile(r"\bset (\+[a-z]*e[a-z]*|\+o errexit)(?=[\s;]|$)")
+_CHECKS_ON = re.compile(r"\bset (-[a-z]*e[a-z]*|-[a-z]*o errexit)(?=[\s;]|$)")
+_READS_CODE = re.compile(r"\$\?|PIPESTATUS|\bexit +[1-9$\"]|\|\| *exit\b|\b(false|return [1-9$])")
+_EXIT_0_BY_TRAP = re.compile(r"\btrap +(['\"])(?:(?!\1).)*\bexit 0\b.*\1 +.*\b(EXIT|ERR|0)\b")
+_SAYS = re.compile(r"(echo|printf|export|set|unset|true|cd|sleep|exit|then|fi|\w+=\S*$)\b|:$")
 _EQUALS_ONE = re.compile(r"BITBUCKET_EXIT_CODE[}\"']*\s*(-eq|==?)\s*[\"']?1\b")
 
 
@@ -31,7 +36,7 @@ _EQUALS_ONE = re.compile(r"BITBUCKET_EXIT_CODE[}\"']*\s*(-eq|==?)\s*[\"']?1\b")
     """
 script:
   - set -o pipefail # where a line has a `|`
-  - make test # without `|| true`
+  - make test # without `|| true` or `set +e`
 """,
 )
 def failure_hidden(checked: Checked) -> Iterator[Found]:
@@ -44,19 +49,56 @@ def failure_hidden(checked: Checked) -> Iterator[Found]:
                 yield Found(line, f"`{command}` never fails.")
             elif _TEE.search(plain) and not pipefail and "PIPESTATUS" not in command:
                 yield Found(line, f"`{command}` ends as `tee` ends.")
+        yield from _unchecked(list(step.shell("script")))
+
+
+def _unchecked(lines: list[tuple[int, str]]) -> Iterator[Found]:
+    """`set +e`, behind which only the last line can fail the step; a trap that ends it with 0."""
+    for at, (line, command) in enumerate(lines):
+        if _EXIT_0_BY_TRAP.search(command):
+            yield Found(line, f"`{command}` ends the step with 0, whatever failed.")
+        if not (off := _CHECKS_OFF.search(command)):
+            continue
+        rest = [command[off.end() :], *(one for _, one in lines[at + 1 :])]
+        unchecked = list(_until_checked(rest))
+        handled = any(_READS_CODE.search(one) for one in unchecked)
+        ends_with_0 = len(unchecked) == len(_commands(rest)) and unchecked[-1:] == ["exit 0"]
+        last_counts = len(unchecked) == len(_commands(rest)) and not ends_with_0
+        ignored = [one for one in (unchecked[:-1] if last_counts else unchecked) if not _says_or_tidies(one)]
+        if ignored and (ends_with_0 or not handled):
+            yield Found(line, f"Behind `{command}` a failure of `{ignored[0]}` goes unnoticed.")
+
+
+def _commands(lines: list[str]) -> list[str]:
+    found = [one.strip() for line in lines for one in re.split(r";|&&", line)]
+    return [one for one in found if one and not one.startswith("#")]
+
+
+def _until_checked(lines: list[str]) -> Iterator[str]:
+    for one in _commands(lines):
+        if _CHECKS_ON.search(one):
+            return
+        yield one
+
+
+def _says_or_tidies(command: str) -> bool:
+    return bool(_TIDIES.match(command) or _ASSIGNED.match(command) or _SAYS.match(command))
 
 
 @rule(
     "exit-code-1",
     "A step fails with any code but 0: 2, 127 and 137 are failures as well.",
-    "[ $BITBUCKET_EXIT_CODE -ne 0 ] # or leave it out: the pipe decides by the code itself",
+    """
+after-script:
+  - pipe: …/pagerduty-events:… # first: it decides by the code itself
+  - if [ "$BITBUCKET_EXIT_CODE" -ne 0 ]; then ./report.sh; fi
+""",
 )
 def exit_code_1(checked: Checked) -> Iterator[Found]:
     for step in _pager_steps(checked):
-        for place in ("script", "after-script"):
-            for line, command in step.shell(place):
-                if _EQUALS_ONE.search(command):
-                    yield Found(line, f"`{command}` takes only exit code 1 for a failure.")
+        for line, command in step.shell("after-script"):
+            if _EQUALS_ONE.search(command):
+                yield Found(line, f"`{command}` takes only exit code 1 for a failure.")
 
 
 @rule(
@@ -87,11 +129,15 @@ def exit_code_in_script(checked: Checked) -> Iterator[Found]:
 )
 def exit_code_not_the_steps(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
-        code = text_of(use.variables.get("EXIT_CODE"))
-        if use.is_by_exit_code and code not in ("", *OWN_CODE):
+        if reads_another_code(use):
+            code = text_of(use.variables.get("EXIT_CODE"))
             yield Found(
                 use.variables.line_of("EXIT_CODE"), f"EXIT_CODE is `{code}` in the after-script of {use.at.name}."
             )
+
+
+def reads_another_code(use: Use) -> bool:
+    return use.is_by_exit_code and text_of(use.variables.get("EXIT_CODE")) not in ("", *OWN_CODE)
 
 
 @rule(

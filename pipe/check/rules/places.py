@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipe.check.model import File
+from pipe.check.model import File, Use
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, Seq, items_of, shell_lines, text_of
 
@@ -25,23 +25,31 @@ _HARMLESS = re.compile(
 _CALL = re.compile(r"^\s*-?\s*pipe:?\s+\S*(pagerduty|docker://)", re.IGNORECASE | re.MULTILINE)
 
 
-@rule(
-    "in-script",
-    "In the script of an ordinary step the pipe runs only after every line before it succeeded: it never pages.",
-    """
+IN_AFTER_SCRIPT = """
 after-script:
   - pipe: …/pagerduty-events:…
     variables:
       INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
       EXIT_CODE: $BITBUCKET_EXIT_CODE
       ALERT_NAME: build # and in each step that is to page
-""",
+"""
+
+
+@rule(
+    "in-script",
+    "In the script of an ordinary step the pipe runs only after every line before it succeeded: it never pages.",
+    IN_AFTER_SCRIPT,
 )
 def in_script(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
-        by_hand = use.has_own_action or use.item.exit_code not in ("", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}")
-        if use.placed.runs_only_after_a_success and not use.item.build_status and not by_hand:
+        if stands_in_script(use):
             yield Found(use.line, f"The pipe stands in `script` of {use.at.name} ({use.at.pipeline.label}).")
+
+
+def stands_in_script(use: Use) -> bool:
+    """Where nothing else tells how it went."""
+    by_hand = use.has_own_action or use.item.exit_code not in ("", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}")
+    return use.placed.runs_only_after_a_success and not use.item.build_status and not by_hand
 
 
 @rule(

@@ -126,7 +126,7 @@ def _meets(entry: Map, ended: Pipeline, status: str) -> bool:
 
 
 @rule(
-    "unnamed-step",
+    "no-step-name",
     "The `final:` step judges the others by name: the page cannot say which one failed, and those without a name count "
     "as one.",
     """
@@ -134,7 +134,7 @@ def _meets(entry: Map, ended: Pipeline, status: str) -> bool:
     name: Build
 """,
 )
-def unnamed_step(checked: Checked) -> Iterator[Found]:
+def no_step_name(checked: Checked) -> Iterator[Found]:
     for pipeline in _judged_by_name(checked.file):
         for step in checked.file.steps_of(pipeline):
             if not step.step.name and not step.step.final:

@@ -35,7 +35,7 @@ _SET_BY_SHELL = re.compile(r"\b(BITBUCKET_\w+)=")
 def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         explicit = text_of(use.variables.get("EXIT_CODE")) or text_of(use.variables.get("BITBUCKET_EXIT_CODE"))
-        if use.by_docker and use.is_by_exit_code and not explicit:
+        if use.by_docker and use.is_by_exit_code and not explicit and not use.misread:
             yield Found(use.line, f"EXIT_CODE is not mapped in the after-script of {use.at.name}.")
 
 
@@ -46,12 +46,17 @@ def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
 )
 def variable_unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
-        missing = [name for name in _needed(use) if not text_of(use.variables.get(name))]
-        if use.by_docker and missing:
+        if missing := unmapped(use):
             write = "\n".join(f"{name}: ${_source(name)}" for name in missing)
             yield Found(
                 use.line, f"{' and '.join(missing)} of {use.at.name} ({use.at.pipeline.label}) not mapped.", write
             )
+
+
+def unmapped(use: Use) -> list[str]:
+    if not use.by_docker or use.misread:
+        return []
+    return [name for name in _needed(use) if not text_of(use.variables.get(name))]
 
 
 def _needed(use: Use) -> Iterator[str]:
@@ -99,17 +104,20 @@ def invented_variable(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         shell = [*use.at.shell("script"), *use.at.shell("after-script")]
         own = {name for _, command in shell for name in _SET_BY_SHELL.findall(command)}
-        lines = [*use.at.shell("after-script"), *_values(use)]
-        for line, text in lines:
+        lines = [*((line, text, "") for line, text in use.at.shell("after-script")), *_values(use)]
+        for line, text, variable in lines:
             for name in re.findall(r"\$\{?(BITBUCKET_\w+)", text):
                 if name not in BITBUCKETS_OWN | own and not _TEAMS_OWN.search(name):
-                    yield Found(line, f"${name} does not exist.")
+                    known = name.startswith("BITBUCKET_COMMIT_") and variable != "ALERT_NAME"
+                    on_the_page = " The page has the commit's subject and author by itself." if known else ""
+                    write = f"# leave {variable or name} out" if known else ""
+                    yield Found(line, f"${name} does not exist.{on_the_page}", write)
 
 
-def _values(use: Use) -> Iterator[tuple[int, str]]:
+def _values(use: Use) -> Iterator[tuple[int, str, str]]:
     for name, value in use.variables.items():
         for one in value if isinstance(value, Seq) else [value]:
-            yield getattr(one, "line", use.variables.line_of(name)), text_of(one)
+            yield getattr(one, "line", use.variables.line_of(name)), text_of(one), name
 
 
 @rule(
