@@ -12,8 +12,11 @@ from pipe import definition_file
 from pipe.check.source import Map, Seq, Unreadable, document, items_of, mapping_of, shell_lines, text_of
 from pipe.definition import Definition, Item, Pipeline, Step
 from pipe.placement import Placed
+from pipe.settings import FROM_CONTEXT
 
 STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
+PULL_REQUEST = ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")
+TOLD = tuple(name for name in FROM_CONTEXT if name.startswith("BITBUCKET_TRIGGER_"))
 TOKENS = ("BITBUCKET_ACCESS_TOKEN", "ATLASSIAN_API_TOKEN")
 
 
@@ -70,6 +73,24 @@ class Use:
     def by_docker(self) -> bool:
         """Without a pipe.yml, so with no defaults."""
         return text_of(self.node.get("pipe")).startswith("docker://")
+
+    @property
+    def unmapped(self) -> list[str]:
+        """What only pipe.yml would fill in, in this place."""
+        needed = self._needed() if self.by_docker and not self.misread else ()
+        return [name for name in needed if not text_of(self.variables.get(name))]
+
+    def _needed(self) -> Iterator[str]:
+        section = self.at.pipeline.section
+        yield "INTEGRATION_KEY"
+        if section == "pull-requests":
+            yield from PULL_REQUEST
+        elif section == "tags":
+            yield "BITBUCKET_TAG"
+        if any(self.at.step.environments) and self.is_by_exit_code and section != "pull-requests":
+            yield "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+        if self.is_told:
+            yield from (name for name in TOLD if name != STATUS or STATUS not in self.item.build_status)
 
     @property
     def has_token(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pipe import parsing
 from pipe.check.source import Map, Seq, Text, holds_variable, text_of
 from pipe.settings import VARIABLES, Settings, Variable
 
@@ -33,17 +34,19 @@ EXAMPLES = {
     "CUSTOM_DETAILS": '{"team": "shop"}', "EXIT_CODE": "$BITBUCKET_EXIT_CODE", "BUILD_STATUS": "$STATUS",
     "INTEGRATION_KEY": "$PAGERDUTY_INTEGRATION_KEY",
 }  # fmt: skip
+ANY_TEXT = (parsing.line, parsing.trimmed, parsing.words)
 AN_ADDRESS = "Runbook https://wiki.example/runbook"
 
 
 def wrong(name: str, value: object) -> str:
     """What the run itself says of a value; empty for one that it can read, or that only the shell knows."""
-    if value is None:
+    if value is None or name not in BY_NAME:
         return ""
     if not isinstance(value, (Text, Seq)):
         return f"{name}: it is no string."
-    texts = tuple(text_of(one) for one in value) if isinstance(value, Seq) else text_of(value)
-    return _said(name, texts)
+    if isinstance(value, Seq):
+        return _said(name, tuple(map(text_of, value)))
+    return "" if BY_NAME[name].parse in ANY_TEXT else _said(name, text_of(value))
 
 
 @lru_cache(maxsize=1024)

@@ -520,6 +520,14 @@ def test_steps_that_share_a_key_are_named_once():
     assert one.write.startswith("ALERT_NAME: ")
 
 
+def test_a_line_for_a_failure_that_is_written_as_proposed_has_no_finding():
+    bad = "if [ $BITBUCKET_EXIT_CODE -eq 1 ]; then ./report.sh; fi"
+    assert codes(pipelines(main=after(f"'{bad}'", page()))) == ["behind-a-line", "exit-code-1"]
+    (one,) = found(pipelines(main=after(page(), f"'{bad}'")))
+    *_, line = yaml.safe_load(one.write.replace("…/", "acme/").replace(":…", ":1"))["after-script"]
+    assert codes(pipelines(main=after(page(), f"'{line}'"))) == []
+
+
 def test_a_list_that_is_an_anchor_cannot_hold_another_name_each():
     (one,) = found(
         f"definitions: {{page: &page [{UNNAMED}]}}\n" + TWO.replace("BODY", "script: [make], after-script: *page")

@@ -11,7 +11,6 @@ from pipe.check.model import Use
 from pipe.check.promise import BY_HAND, PAGES, openers
 from pipe.check.refs import ELSEWHERE
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.rules.variables import unmapped
 from pipe.check.source import Map, Seq, holds_variable, items_of, text_of
 from pipe.check.table import Row
 from pipe.placement import same_environment
@@ -62,7 +61,7 @@ def _may_be_kept_out(use: Use) -> bool:
     """By a filter whose value only the team knows, or which keeps nothing back until all is mapped."""
     value = use.variables.get("BRANCHES")
     texts = value if isinstance(value, Seq) else [value]
-    return any(holds_variable(text_of(text)) for text in texts) or bool(value and unmapped(use))
+    return any(holds_variable(text_of(text)) for text in texts) or bool(value and use.unmapped)
 
 
 @rule(

@@ -11,7 +11,6 @@ from pipe.check.rule import Checked, Found, rule
 from pipe.check.rules.exit_codes import reads_another_code
 from pipe.check.rules.layout import unread_items
 from pipe.check.rules.places import IN_AFTER_SCRIPT, after_script_outside, called_in_shell, stands_in_script
-from pipe.check.rules.variables import unmapped
 from pipe.check.source import Seq, text_of
 from pipe.check.table import Row
 
@@ -46,7 +45,7 @@ def never_pages(checked: Checked) -> Iterator[Found]:
 
 
 def _has_a_finding_of_its_own(use: Use) -> bool:
-    return bool(use.misread) or stands_in_script(use) or reads_another_code(use) or "INTEGRATION_KEY" in unmapped(use)
+    return bool(use.misread) or stands_in_script(use) or reads_another_code(use) or "INTEGRATION_KEY" in use.unmapped
 
 
 def _why(use: Use, rows: list[Row]) -> Found:

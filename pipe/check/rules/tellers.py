@@ -127,8 +127,8 @@ def _meets(entry: Map, ended: Pipeline, status: str) -> bool:
 
 @rule(
     "no-step-name",
-    "The `final:` step judges the others by name: the page cannot say which one failed, and those without a name count "
-    "as one.",
+    "The `final:` step judges the others by name: the page cannot say which one failed, and those without "
+    "`name:` count as one.",
     """
 - step:
     name: Build
@@ -138,7 +138,7 @@ def no_step_name(checked: Checked) -> Iterator[Found]:
     for pipeline in _judged_by_name(checked.file):
         for step in checked.file.steps_of(pipeline):
             if not step.step.name and not step.step.final:
-                yield Found(step.body.line, f"A step of {pipeline.label} has no name.")
+                yield Found(step.body.line, f"A step of {pipeline.label} has no `name:`.")
 
 
 @rule(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipe.check.model import STATUS, TOKENS, Use
+from pipe.check.model import TOKENS, Use
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Seq, text_of
 from pipe.settings import FROM_CONTEXT, ORDINARY, VARIABLES, nearest_variable
 
 NAMES = {variable.name for variable in VARIABLES}
-PULL_REQUEST = ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")
-TOLD = tuple(name for name in FROM_CONTEXT if name.startswith("BITBUCKET_TRIGGER_"))
 # Source: "Variables and secrets" in Bitbucket Cloud's documentation, and logs.
 BITBUCKETS_OWN = {f"BITBUCKET_{name}" for name in re.findall(r"\w+", """
     BOOKMARK BRANCH BUILD_CREATED_ON BUILD_NUMBER CLONE_DIR COMMIT DEPLOYMENT_ENVIRONMENT DEPLOYMENT_ENVIRONMENT_UUID
@@ -46,31 +44,11 @@ def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
 )
 def variable_unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
-        if missing := unmapped(use):
+        if missing := use.unmapped:
             write = "\n".join(f"{name}: ${_source(name)}" for name in missing)
             yield Found(
                 use.line, f"{' and '.join(missing)} of {use.at.name} ({use.at.pipeline.label}) not mapped.", write
             )
-
-
-def unmapped(use: Use) -> list[str]:
-    if not use.by_docker or use.misread:
-        return []
-    return [name for name in _needed(use) if not text_of(use.variables.get(name))]
-
-
-def _needed(use: Use) -> Iterator[str]:
-    """What only pipe.yml would fill in, in this place."""
-    section = use.at.pipeline.section
-    yield "INTEGRATION_KEY"
-    if section == "pull-requests":
-        yield from PULL_REQUEST
-    elif section == "tags":
-        yield "BITBUCKET_TAG"
-    if any(use.at.step.environments) and use.is_by_exit_code and section != "pull-requests":
-        yield "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
-    if use.is_told:
-        yield from (name for name in TOLD if name != STATUS or STATUS not in use.item.build_status)
 
 
 def _source(name: str) -> str:
