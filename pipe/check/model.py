@@ -62,12 +62,8 @@ class Use:
         return mapping_of(self.node.get("variables"))
 
     @property
-    def misread(self) -> str:
-        """How the variables are written where Bitbucket reads none of them."""
-        if isinstance(self.node.get("variables"), Seq):
-            return "`variables:` is a list"
-        beside = [key for key in self.node if key not in ("pipe", "variables", "name")]
-        return f"{', '.join(beside)} beside `pipe:` and not under `variables:`" if beside else ""
+    def misread(self) -> list[tuple[str, Any]]:
+        return misread(self.node)
 
     @property
     def by_docker(self) -> bool:
@@ -148,6 +144,14 @@ def read(path: Path, text: bytes) -> File:
     ours = definition_file.references(found["pipelines"])
     uses = tuple(use for step in steps for use in _uses(step, definition, ours))
     return File(path, text.decode("utf-8", "replace"), found, definition, steps, uses)
+
+
+def misread(item: Map) -> list[tuple[str, Any]]:
+    """The names and values that stand beside `pipe:`, or in a list, where Bitbucket reads none of them."""
+    found = [(name, value) for name, value in item.items() if name not in ("pipe", "variables", "name")]
+    for entry in items_of(item.get("variables")):
+        found += entry.items() if isinstance(entry, Map) else [(text_of(entry), "")]
+    return found
 
 
 def bodies(node: Any, *, manual: bool = False) -> Iterator[tuple[Map, str, bool]]:

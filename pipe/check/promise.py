@@ -86,7 +86,9 @@ def promise(use: Use, place: Place, definition: Definition) -> Promise:
 
 def withheld_by(settings: Settings) -> str:
     """Why a run does not send what it decided: it has nowhere to send it to, or only prints it."""
-    return next(iter(settings.fatal), f"{DRY_RUN}: it is true, and prints each event" if settings.dry_run else "")
+    return next(
+        iter(settings.fatal), f"{DRY_RUN}: each event is printed, and none is sent." if settings.dry_run else ""
+    )
 
 
 def openers(use: Use, place: Place, definition: Definition) -> tuple[Placed, ...]:

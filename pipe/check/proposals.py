@@ -85,8 +85,8 @@ def written(name: str, text: str) -> str:
         plain = is_plain and yaml.safe_load(f"{name}: {text}") == {name: text}
     except yaml.YAMLError:
         plain = False
-    quote = '"' if "'" in text or re.fullmatch(r"\w+", text) or re.fullmatch(r"[\d ]+", text) else "'"
-    quoted = json.dumps(text, ensure_ascii=False) if quote == '"' else f"'{text}'"
+    doubled = text.replace("'", "''")
+    quoted = f'"{text}"' if re.fullmatch(r"[\w ]+", text) else f"'{doubled}'"
     return f"{name}: {text if plain else quoted}"
 
 

@@ -61,7 +61,7 @@ def _may_be_kept_out(use: Use) -> bool:
     """By a filter whose value only the team knows, or which keeps nothing back until all is mapped."""
     value = use.variables.get("BRANCHES")
     texts = value if isinstance(value, Seq) else [value]
-    return any(holds_variable(text_of(text)) for text in texts) or bool(value and use.unmapped)
+    return any(holds_variable(text_of(text)) for text in texts) or bool(use.misread or (value and use.unmapped))
 
 
 @rule(

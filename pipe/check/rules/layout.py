@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pipe import definition_file
-from pipe.check.model import File, Use
+from pipe.check.model import File, misread
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.source import Map, Seq, text_of
+from pipe.check.source import Map, Seq, holds_variable, items_of, mapping_of, text_of
 
 GROUPS = ("step", "parallel", "stage", "final")
 SCRIPTS = ("script", "after-script")
@@ -66,37 +66,49 @@ after-script:
 def unknown_key(checked: Checked) -> Iterator[Found]:
     for one in unread_items(checked.file):
         if one.key in SCRIPTS:
-            yield Found(one.line, f"The pipe of {one.step} stands deeper in `{one.key}` than its items.")
+            yield Found(one.line, f"{one.whose} stands deeper in `{one.key}` than its items.")
         else:
             meant = next(iter(difflib.get_close_matches(one.key.lower(), SCRIPTS, n=1)), "after-script")
-            what = f"The pipe of {one.step} stands under `{one.key}`, where Bitbucket looks for none."
+            what = f"{one.whose} stands under `{one.key}`, where Bitbucket looks for none."
             yield Found(one.line, what, f"{meant}:\n  - pipe: …/pagerduty-events:…")
 
 
 class Unread(NamedTuple):
     line: int
-    step: str
+    whose: str
     key: str
 
 
 def unread_items(file: File) -> Iterator[Unread]:
-    """Items of this pipe inside of a step, where the run does not read them: one for each key."""
+    """Items of this pipe where the run does not read them: one for each key."""
     ours = definition_file.references(file.document["pipelines"])
     for step in file.steps if ours else ():
-        read = {id(node) for key in SCRIPTS for node in _list(step.body.get(key))}
+        read = {id(node) for key in SCRIPTS for node in items_of(step.body.get(key))}
         for key, value in step.body.items():
             if any(id(node) not in read and definition_file.is_ours(node, ours) for node in _maps(value)):
-                yield Unread(step.body.line_of(key), step.name, key)
+                yield Unread(step.body.line_of(key), f"The pipe of {step.name}", key)
+    if ours:
+        yield from _outside_of_steps(file.document["pipelines"], ours)
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, Seq) else []
+def _outside_of_steps(node: Any, ours: set[str]) -> Iterator[Unread]:
+    """What stands beside a step, and an `after-script`, have rules of their own."""
+    if isinstance(node, Seq):
+        for item in node:
+            yield from _outside_of_steps(item, ours)
+    elif isinstance(node, Map) and not any(isinstance(node.get(key), Map) for key in ("step", "final")):
+        for key, value in node.items():
+            if any(definition_file.is_ours(one, ours) for one in items_of(value)):
+                if key != "after-script":
+                    yield Unread(node.line_of(key), "A pipe outside of any step", key)
+            else:
+                yield from _outside_of_steps(value, ours)
 
 
 def _maps(node: Any) -> Iterator[Map]:
     if isinstance(node, Map):
         yield node
-    for value in node.values() if isinstance(node, Map) else _list(node):
+    for value in node.values() if isinstance(node, Map) else items_of(node):
         yield from _maps(value)
 
 
@@ -109,31 +121,29 @@ variables:
 """,
 )
 def variables_not_read(checked: Checked) -> Iterator[Found]:
-    for use in checked.file.uses:
-        if use.misread:
-            beside = [key for key in use.node if key not in ("pipe", "variables", "name")]
-            line = use.node.line_of(beside[0] if beside else "variables")
-            yield Found(line, f"In the pipe of {use.at.name} {_how(use)}.", _as_names(use))
+    ours = {id(use.node) for use in checked.file.uses}
+    for step in checked.file.steps:
+        for item in (one for key in SCRIPTS for one in items_of(step.body.get(key)) if isinstance(one, Map)):
+            names = misread(item) if "pipe" in item else []
+            if names and (id(item) in ours or "INTEGRATION_KEY" in dict(names)):
+                is_list = isinstance(item.get("variables"), Seq)
+                how = "`variables:` is a list" if is_list else f"{', '.join(dict(names))} beside `pipe:`"
+                line = item.line_of("variables" if is_list else names[0][0])
+                yield Found(line, f"In the pipe of {step.name}: {how}.", _as_names([*names, *_read(item)]))
 
 
-def _how(use: Use) -> str:
-    words = use.misread
-    return words if words.startswith("`") else f"there stand {words}"
+def _read(item: Map) -> Iterator[tuple[str, Any]]:
+    yield from mapping_of(item.get("variables")).items()
 
 
-def _as_names(use: Use) -> str:
+def _as_names(pairs: list[tuple[str, Any]]) -> str:
     """All of them where they belong."""
-    pairs: list[tuple[str, Any]] = [(k, v) for k, v in use.node.items() if k not in ("pipe", "variables", "name")]
-    for entry in _list(use.node.get("variables")):
-        pairs += entry.items() if isinstance(entry, Map) else ()
-    pairs += use.variables.items()
-    shown = [f"  {name}: {_shown(name, value)}" for name, value in pairs]
-    return "\n".join(["variables:", *shown]) if shown else ""
+    return "\n".join(["variables:", *(f"  {name}: {_shown(name, value)}" for name, value in pairs)])
 
 
 def _shown(name: str, value: Any) -> str:
     """A key or a token that is written out is no one's to repeat."""
     text = text_of(value)
-    if not isinstance(value, str) or ("$" not in text and name.endswith(("KEY", "TOKEN"))):
+    if not isinstance(value, str) or (not holds_variable(text) and name.endswith(("KEY", "TOKEN"))):
         return "…"
-    return text if "$" in text and " " not in text else json.dumps(text, ensure_ascii=False)
+    return text if holds_variable(text) and " " not in text else json.dumps(text, ensure_ascii=False)

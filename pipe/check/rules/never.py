@@ -9,7 +9,7 @@ from pipe.check.promise import FILTERS, IGNORED, NOTHING, openers
 from pipe.check.proposals import in_place_of, written
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.rules.exit_codes import reads_another_code
-from pipe.check.rules.layout import unread_items
+from pipe.check.rules.layout import unread_items, variables_not_read
 from pipe.check.rules.places import IN_AFTER_SCRIPT, after_script_outside, called_in_shell, stands_in_script
 from pipe.check.source import Seq, text_of
 from pipe.check.table import Row
@@ -121,6 +121,11 @@ def _without_1(use: Use) -> str:
 )
 def no_pipe(checked: Checked) -> Iterator[Found]:
     file = checked.file
-    elsewhere = (*after_script_outside(checked), *called_in_shell(checked), *unread_items(file))
+    elsewhere = (
+        *after_script_outside(checked),
+        *called_in_shell(checked),
+        *unread_items(file),
+        *variables_not_read(checked),
+    )
     if not file.uses and not elsewhere and not any(pipeline.imported for pipeline in file.definition.pipelines):
         yield Found(file.document.line_of("pipelines"), "No step uses this pipe, so it pages nobody.")
