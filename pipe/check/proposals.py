@@ -117,7 +117,9 @@ def _meant(variable: Variable, value: object) -> Iterator[str]:
 
 def _choices(name: str, value: object) -> list[str]:
     """In the run's own words."""
-    said = re.search(r" is not one of (.*?);", wrong(name, value))
+    said = re.search(
+        r" is not one of (.*?);", _said(name, text_of(value[0] if isinstance(value, Seq) and value else value))
+    )
     return said[1].split(", ") if said else []
 
 

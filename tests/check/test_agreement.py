@@ -69,11 +69,13 @@ def items(draw: st.DrawFn, speaks_for: str = "step") -> dict[str, Any]:
         "EXIT_CODE": draw(_one("$BITBUCKET_EXIT_CODE", "$BITBUCKET_EXIT_CODE", "")) if speaks_for == "step" else "",
         "ALERT_NAME": draw(_one(*names)),
         "DEDUP_KEY": draw(_one(*keys)),
-        "BRANCHES": draw(_one("", "", "", "main", "feature/*", "main feature/*", "master", "^main$")),
+        "BRANCHES": draw(
+            _one("", "", "", "main", "feature/*", "main feature/*", "master", "^main$", "$BRANCHES_OF_OURS")
+        ),
         "TAGS": draw(_one("", "", "v*", "web-v*")),
-        "PULL_REQUESTS": draw(_one("", "true")),
-        "EVENT_ACTION": draw(_one("", "", "", "", "trigger", "resolve", "change", "acknowledge")),
-        "IGNORE_EXIT_CODES": draw(_one("", "", "130", "0 130", "1")),
+        "PULL_REQUESTS": draw(_one("", "true", "yes", "$PULL_REQUESTS_OF_OURS")),
+        "EVENT_ACTION": draw(_one("", "", "", "", "trigger", "resolve", "change", "acknowledge", "page")),
+        "IGNORE_EXIT_CODES": draw(_one("", "", "130", "0 130", "1", "1,2")),
         "CHANGE_EVENT": draw(_one("", "true")),
         "DRY_RUN": draw(_one(*[""] * 8, "true", "false", "$DRY_RUN_OF_OURS", "perhaps")),
         "REGION": draw(_one(*[""] * 8, "eu", "europe", "$REGION_OF_OURS")),
@@ -165,6 +167,7 @@ def starts(row: Row) -> Iterator[Started]:
 def shell(use: Use, started: Started, environment: str, *, success: bool) -> dict[str, str]:
     found = {"CI": "true", "BITBUCKET_REPO_FULL_NAME": "acme/shop", "BITBUCKET_BUILD_NUMBER": "812", "TEAM": "payments"}
     found |= {"REGION_OF_OURS": "eu", "DRY_RUN_OF_OURS": "false"}
+    found |= {"BRANCHES_OF_OURS": "**", "PULL_REQUESTS_OF_OURS": "true"}
     found |= {"BITBUCKET_ACCESS_TOKEN": "a-secret-of-the-team", "STATUS": "successful" if success else "failed"}
     found["BITBUCKET_PIPELINE_UUID"] = "{own}"
     if use.is_told:

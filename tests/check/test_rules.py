@@ -195,6 +195,7 @@ def test_behind_set_plus_e_only_an_exit_ends_it():
         ({"SUMMARY": "$BITBUCKET_API_TOKEN_OF_OURS"}, []),
         ({"EVENT_ACTION": "resolve"}, ["never-pages"]),
         ({"EVENT_ACTION": "acknowledge"}, ["never-pages"]),
+        ({"EVENT_ACTION": "page"}, ["bad-value"]),
         ({"EVENT_ACTION": "change"}, ["never-pages"]),
         ({"EVENT_ACTION": "resolve", "DEDUP_KEY": "$KEY"}, []),
         ({"DRY_RUN": "'true'"}, ["never-pages"]),
@@ -421,6 +422,12 @@ def test_a_silent_item_beside_one_of_which_nothing_is_sent_has_none_to_follow():
         (f"pipelines: {{default: [step: {{script: [make]}}, after_script: [{PAGE}]]}}", ["unknown-key"]),
         (pipelines(main=after("{pipe: docker://acme/pager:1, variables: [INTEGRATION_KEY: $K]}")), ["variables-not-read"]),
         (pipelines(default=after("{pipe: acme/pagerduty-events:1, BRANCHES: main}")), ["variables-not-read"]),
+        (
+            "pipelines: {default: [step: {name: A, BODY}, step: {name: B, BODY}]}".replace(
+                "BODY", after("{pipe: acme/pagerduty-events:1, variables: [ALERT_NAME: a]}")
+            ),
+            ["variables-not-read"],  # twice in one line
+        ),
         (pipelines(main=after("{pipe: acme/slack:1, variables: [A: b]}", page())), ["behind-a-line"]),
         (pipelines(main=after("{pipe: acme/pagerduty-events:1, variables: null, ALERT_NAME: a}")), ["variables-not-read"]),
         (pipelines(main=after("{pipe: acme/pagerduty-events:1, variables: [ALERT_NAME: a, DEBUG: b]}")), ["variables-not-read"]),
@@ -457,6 +464,7 @@ def test_what_stands_beside_the_pipe_is_shown_where_it_belongs():
         ("SEVERITY: warn", "SEVERITY: warning"),
         ("SEVERITY: errorr", "SEVERITY: error"),
         ("SEVERITY: [critical]", "SEVERITY: critical"),
+        ("SEVERITY: [High, low]", "SEVERITY: critical"),
         ("SEVERITY: purple", "SEVERITY: error # or critical, warning, info"),
         ("EVENT_ACTION: triggered", "EVENT_ACTION: trigger"),
         ("PULL_REQUESTS: 'yes'", 'PULL_REQUESTS: "true"'),

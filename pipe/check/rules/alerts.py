@@ -230,7 +230,7 @@ def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
     """One for each group of items that share an alert."""
     groups: set[object] = set()
     for row in checked.rows:
-        if BY_HAND not in row.promise.on_success or _kind(checked, row) != code:
+        if BY_HAND not in row.promise.on_success or row.use.misread or _kind(checked, row) != code:
             continue
         alike = _alike(checked, row) if row.use.is_by_exit_code else []
         group: object = frozenset(one.line for one in alike) | {row.line}

@@ -13,6 +13,7 @@ from pipe.check.rules.layout import unread_items, variables_not_read
 from pipe.check.rules.places import IN_AFTER_SCRIPT, after_script_outside, called_in_shell, stands_in_script
 from pipe.check.source import Seq, text_of
 from pipe.check.table import Row
+from pipe.placement import SILENT_ACTIONS
 
 FILTERED = {"BRANCHES": "branch", "TAGS": "tag"}
 AUTO = "EVENT_ACTION: auto # or leave it out: a failure pages, a success resolves"
@@ -58,7 +59,7 @@ def _why(use: Use, rows: list[Row]) -> Found:
         return Found(line, withheld, in_place_of(name, use.variables.get(name)))
     if name in FILTERS:
         return _kept_out(use, name, rows)
-    if use.has_own_action:
+    if use.item.action in SILENT_ACTIONS:
         what = f"EVENT_ACTION of {where} is {use.item.action}, and no other item opens an alert for it."
         return Found(use.line, what, AUTO)
     if word == IGNORED:
@@ -87,7 +88,7 @@ def _kept_out(use: Use, name: str, rows: list[Row]) -> Found:
 
 
 def _is_meant(checked: Checked, use: Use, rows: list[Row]) -> bool:
-    if not use.has_own_action or all(row.promise.sends_nothing or row.promise.withheld for row in rows):
+    if use.item.action not in SILENT_ACTIONS or all(row.promise.sends_nothing or row.promise.withheld for row in rows):
         return False
     return _has_an_opener(checked, use, rows)
 
