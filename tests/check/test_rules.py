@@ -375,6 +375,25 @@ def test_an_item_that_never_pages(text, what, write):
     assert one.write.startswith(write)
 
 
+ON_ANY_BRANCH = f"""
+pipelines:
+  branches:
+    develop: [step: {{name: A, script: [make]}}]
+    main: [step: {{name: A, script: [make], after-script: [{page()}]}}]
+  custom: {{fixed: [step: {{name: B, script: [{page(EVENT_ACTION="resolve")}]}}]}}
+"""
+TOLD = page(EXIT_CODE="''", DEDUP_KEY="release", BITBUCKET_ACCESS_TOKEN="$BITBUCKET_ACCESS_TOKEN")
+TOLD_ONE_KEY = """
+triggers:
+  pipeline-completed:
+    - {condition: BITBUCKET_TRIGGER_PIPELINE_SELECTOR_PATTERN == "main", pipelines: [pager]}
+pipelines:
+  branches: {main: [step: {name: A, script: [make]}]}
+  custom:
+    pager: [step: {name: B, script: [PAGE, ACKNOWLEDGE]}] # pagerduty-events: ignore dedup-key-shared
+""".replace("PAGE", TOLD).replace(
+    "ACKNOWLEDGE", TOLD.replace("variables: {", "variables: {EVENT_ACTION: acknowledge, ")
+)
 OWN_BUILD = f"""
 definitions: {{page: &page [{page()}]}}
 pipelines:
@@ -392,6 +411,8 @@ pipelines:
         pipelines(main=after(page(DEDUP_KEY="'k $BITBUCKET_BRANCH'"), page(DEDUP_KEY="'k $BITBUCKET_BRANCH'", EVENT_ACTION="resolve"))),
         pipelines(main=after(page()), custom=f"script: [{page(EVENT_ACTION='resolve', DEDUP_KEY='$KEY')}]"),
         pipelines(custom=f"script: [{page(EVENT_ACTION='trigger')}]"),
+        ON_ANY_BRANCH,  # the custom pipeline's own branch can be one of those
+        TOLD_ONE_KEY,
         OWN_BUILD,  # it is taken elsewhere too, and pages there
         (Path(__file__).parent / "examples/told-loop/fixed.yml").read_text(),
     ],
@@ -414,6 +435,7 @@ def test_a_silent_item_beside_one_of_which_nothing_is_sent_has_none_to_follow():
         (f"definitions: {{page: [{PAGE}]}}\npipelines: {{default: [step: {{script: [make]}}]}}", ["no-pipe"]),
         ("pipelines: {custom: {a: {import: b}}}", []),
         (f"after-script: [{PAGE}]\npipelines: {{default: [step: {{script: [make]}}]}}", ["after-script-outside"]),
+        (f"pipelines: {{default: [step: {{script: [make]}}, after-script: [{PAGE}]]}}", ["after-script-outside"]),
         (f"pipelines: {{default: [step: {{script: [make], after_script: [{PAGE}]}}]}}", ["unknown-key"]),
         (f"pipelines: {{default: [step: {{script: [make], afterscript: [{PAGE}]}}]}}", ["unknown-key"]),
         (f"pipelines: {{default: [step: {{script: [make], after-scripts: [{PAGE}]}}]}}", ["unknown-key"]),
@@ -550,6 +572,18 @@ def test_a_list_that_is_an_anchor_cannot_hold_another_name_each():
         "<<: *pager" in yaml.safe_load(one.write.replace("…/", "acme/").replace(":…", ":1"))
         or "<<: *pager" in one.write
     )
+
+
+def test_a_step_that_is_an_anchor_is_one_check_under_one_name():
+    text = f"""
+definitions: {{steps: [step: &build {{name: Build, {after(UNNAMED)}}}]}}
+pipelines:
+  default: [step: {{name: Lint, {after(page(ALERT_NAME="lint", BRANCHES="main"))}}}, step: *build]
+  branches: {{main: [step: *build]}}
+"""
+    by_code = {one.code: one for one in found(text)}
+    assert set(by_code) == {"default-beside-branches", "default-pages-every-branch"}
+    assert by_code["default-beside-branches"].write.startswith("ALERT_NAME: build # one name")
 
 
 def test_each_step_without_a_clone_has_its_finding():

@@ -104,7 +104,7 @@ def _has_an_opener(checked: Checked, use: Use, rows: list[Row]) -> bool:
     if any(row.promise.key in keys for row in others):
         return True
     paging = {id(row.use.item) for row in others}
-    places = [row.places[0] for row in rows if not use.is_told]
+    places = [place for row in rows if not use.is_told for place in row.places]
     return any(id(one.item) in paging for place in places for one in openers(use, place, checked.file.definition))
 
 
