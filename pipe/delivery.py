@@ -103,7 +103,7 @@ def deliver(event: Event, base_url: str, routing_key: str, timeout: float, log: 
         time.sleep(wait)
     took = time.monotonic() - deadline + timeout
     said = f"{outcome.said}; gave up after {took:.0f} s (TIMEOUT: {timeout:g})"
-    return Receipt(False, said, outcome.advice or OUT_OF_TIME, attempt, refused)
+    return Receipt(False, said, outcome.advice, attempt, refused)
 
 
 def _attempt(url: str, body: bytes, mask: Mask, deadline: float) -> _Outcome:
@@ -156,7 +156,7 @@ def _run_for(seconds: float, work: Callable[[], None]) -> None:
 def _judge(answer: http.Answer, mask: Mask) -> _Outcome:
     status = answer.status
     # Masked once it is plain, since an escape sequence may stand in a secret; and before it is cut.
-    message = one_line(_message(answer.body.decode("utf-8", "replace")), MAX_ANSWER_BYTES) or answer.reason
+    message = one_line(_message(answer.body.decode(errors="replace")), MAX_ANSWER_BYTES) or answer.reason
     words = one_line(mask.text(message), MAX_QUOTED)
     said = words if words.startswith(str(status)) else f"{status} {words}".strip()
     if status == ACCEPTED:
@@ -164,7 +164,8 @@ def _judge(answer: http.Answer, mask: Mask) -> _Outcome:
     if 300 <= status < 400:
         return _Outcome(f"{said}; a redirect is never followed", "Give the final address as EVENTS_URL.")
     if status in TEMPORARY:
-        return _Outcome(said, ADVICE.get(status, ""), temporary=True, retry_after=http.retry_after(answer.headers))
+        advice = ADVICE.get(status, OUT_OF_TIME)
+        return _Outcome(said, advice, temporary=True, retry_after=http.retry_after(answer.headers))
     if status == 400 and ABOUT_THE_KEY.search(answer.body):
         return _Outcome(said, ADVICE_KEY)
     return _Outcome(said, ADVICE.get(status, ELSEWHERE), bad_event=status == 400)
@@ -180,5 +181,5 @@ def _message(text: str) -> str:
         return text
     errors = body.get("errors")
     errors = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
-    message = next((body[name] for name in ("message", "status") if isinstance(body.get(name), str)), "")
+    message = next((body[name] for name in ("message", "status") if isinstance(body.get(name), str)), None)
     return ": ".join(filter(None, (message, "; ".join(errors)))) or text

@@ -155,7 +155,6 @@ def test_what_is_final_is_said_once_with_what_to_do(network, given, said, advice
         (answer(500), "500 ok", OUT_OF_TIME),
         (answer(599), "599 ok", OUT_OF_TIME),
         (NoAnswer("no connection (refused)", "Check the net.", temporary=True), "no connection (refused)", "Check the net."),
-        (NoAnswer("no connection (refused)", "", temporary=True), "no connection (refused)", OUT_OF_TIME),
     ],
 )  # fmt: skip
 def test_what_is_temporary_is_tried_again_until_the_time_is_over(network, given, said, advice):
