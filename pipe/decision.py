@@ -80,7 +80,8 @@ def _asked_for(settings: Settings, case: Case) -> Decision:
         return _nothing(case)
     unproven = outcome.result in (Result.FAILED, Result.STOPPED) or settings.bad_exit_code or settings.bad_build_status
     if unproven and action in ("resolve", "change"):
-        line = f"Sending nothing: {asked}, but {outcome.reason}."
+        but = f"it failed: {outcome.reason}" if outcome.result is Result.FAILED else outcome.reason
+        line = f"Sending nothing: {asked}, but {but}."
         return Decision(line, warning=line)
     if action in ("resolve", "acknowledge") and not case.subject.key:
         return Decision(f"Sending nothing: {wording.NO_KEY}.", failed=True)

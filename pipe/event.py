@@ -143,11 +143,20 @@ def _shortened(summary: str) -> tuple[str, tuple[str, ...]]:
 
 def _summary(settings: Settings, story: Story, decision: Decision) -> str:
     """`acme/shop: unit tests failed on main (#812, 37 of 300 tests failed; newer #813 passed)`."""
-    verb = {"trigger": "failed", "resolve": "passed", "acknowledge": "acknowledged"}[decision.action]
-    subject = settings.alert_name or _failed_steps(story) or _pipeline(story)
-    failed = decision.action == "trigger"
+    failed = decision.action == "trigger" and story.outcome.result is Result.FAILED
+    verb = {"trigger": "failed" if failed else "paged", "resolve": "passed", "acknowledge": "acknowledged"}
+    subject = _named(settings, story) or _failed_steps(story) or _pipeline(story)
     newer = f"newer {story.newer_passed} passed" if story.newer_passed and failed else ""
-    return _sentence(story, f"{subject} {verb}", _figure(story, settings.mask.text) if failed else "", newer)
+    figure = _figure(story, settings.mask.text) if failed else ""
+    return _sentence(story, f"{subject} {verb[decision.action]}", figure, newer)
+
+
+def _named(settings: Settings, story: Story) -> str:
+    """The check's own name, with the environment where a deployment's does not hold it."""
+    name, environment = settings.alert_name, story.build.environment
+    if not name or not story.subject.is_deployment or environment.lower() in name.lower():
+        return name
+    return f"{name} in {environment}"
 
 
 def _failed_steps(story: Story) -> str:
@@ -159,10 +168,13 @@ def _failed_steps(story: Story) -> str:
 
 
 def _pipeline(story: Story) -> str:
-    """What speaks where no step is named: a deployment, a custom pipeline, one whose ref is not known, the build."""
+    """What speaks where nothing is named: a deployment, the step, a custom pipeline, one whose ref is not known, the
+    build."""
     build = story.build
     if story.subject.is_deployment:
         return f"deployment to {build.environment}"
+    if story.step_name:
+        return f'"{story.step_name}"'
     unplaced = "" if build.ref_known else " ".join(filter(None, build.told.selector))
     named = story.subject.custom or unplaced
     return f"pipeline {named}" if named else "build"

@@ -77,12 +77,15 @@ def json_object(value: str) -> dict[str, Any]:
         whole: dict[str, Any] = json.loads(text)
         return whole
     except json.JSONDecodeError as error:
-        raise ValueError(f"it is not JSON: {error.msg} at character {error.pos + 1}") from None
+        example = 'write it as {"team": "payments"}'
+        raise ValueError(f"it is not JSON: {error.msg} at character {error.pos + 1}; {example}") from None
     except RecursionError:
         raise ValueError(f"it is nested more than {MOST_NESTED} levels deep") from None
 
 
 def integers(values: list[str]) -> tuple[int, ...]:
+    if any(mark in value for value in values for mark in ",;"):
+        raise ValueError(f"{quoted(' '.join(values))} has other marks than spaces: write `130 143`")
     return tuple(integer(word) for value in values for word in value.split())
 
 
@@ -96,7 +99,7 @@ def globs(values: list[str]) -> tuple[str, ...]:
     patterns = words(values)
     for pattern in patterns:
         if _ANOTHER_LANGUAGE.search(re.sub(r"\{[^{}]*,[^{}]*\}", "", re.sub(r"\{[^{}]*,[^{}]*\}", "", pattern))):
-            raise ValueError(f"{quoted(pattern)} is no pattern: write an array, or names separated by spaces")
+            raise ValueError(f"{quoted(pattern)} is no pattern: {_what_to_write(pattern)}")
         try:
             Glob(pattern)
         except ValueError as error:
@@ -104,8 +107,18 @@ def globs(values: list[str]) -> tuple[str, ...]:
     return patterns
 
 
-# `[main]`, `main|develop`, `main;develop`, `^main$`, `/main`, `refs/…`, commas and quotes, `{main}` of a single item
-_ANOTHER_LANGUAGE = re.compile(r"^/|^refs/|^\[.*\]$|^\^|\$$|[|;,\"'{}]")
+# `[main]`, `main|develop`, `main;develop`, `^main$`, `/main`, `!main`, `refs/…`, commas, quotes, `{main}` of one item
+_ANOTHER_LANGUAGE = re.compile(r"^[/!]|^refs/|^\[.*\]$|^\^|\$$|[|;,\"'{}]")
+
+
+def _what_to_write(pattern: str) -> str:
+    if pattern.startswith("refs/"):
+        return "write the name alone, without refs/heads/ or refs/tags/"
+    if pattern.startswith("!"):
+        return "what is left out cannot be written, only what is meant"
+    if re.search(r"^[/^]|[|$]", pattern):
+        return "regular expressions are not understood; write names and globs, e.g. main release/*"
+    return "write an array, or names separated by spaces"
 
 
 def links(values: list[str]) -> tuple[tuple[str, str], ...]:
@@ -114,7 +127,8 @@ def links(values: list[str]) -> tuple[tuple[str, str], ...]:
     for value in values:
         *text, address = value.split()
         if not re.fullmatch(r"https?://[^\s/]\S*", address):
-            raise ValueError(f"{quoted(value)} does not end in an address: write `Runbook https://…`")
+            write = "write a YAML list" if value.lstrip().startswith("[") else "write `Runbook https://…`"
+            raise ValueError(f"{quoted(value)} does not end in an address: {write}")
         found.append((" ".join(text), address))
     return tuple(found)
 

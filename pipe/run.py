@@ -84,7 +84,7 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
         answer.newer_build,
         answer.newer_passed,
         (*settings.problems, *settings.notices, *found.warnings),
-        _ways_to_tell(placed, told=judged.told),
+        _ways_to_tell(placed, told=judged.told, has_token=settings.has_token),
     )
     return Plan(decision, _events(settings, story, decision), judged.told, answer.may_be_own, answer.refused)
 
@@ -213,12 +213,13 @@ def _step_name(definition: Definition, placed: tuple[Placed, ...]) -> str:
     return names.pop() if definition.is_read and len(names) == 1 else ""
 
 
-def _ways_to_tell(placed: tuple[Placed, ...], *, told: bool) -> tuple[str, ...]:
+def _ways_to_tell(placed: tuple[Placed, ...], *, told: bool, has_token: bool) -> tuple[str, ...]:
     """What to write, for the place where this run stands; for every place where that is not known."""
     if told:
         return (MAP_THE_TRIGGER,)
     if placed and all(one.item.place == "after-script" and not one.step.final for one in placed):
         return (MAP_THE_EXIT_CODE,)
+    in_a_final_step = (GIVE_A_STATUS,) if has_token else (GIVE_A_TOKEN, GIVE_A_STATUS)
     if placed and all(one.step.final for one in placed):
-        return GIVE_A_TOKEN, GIVE_A_STATUS
-    return MAP_THE_EXIT_CODE, GIVE_A_TOKEN, GIVE_A_STATUS, MAP_THE_TRIGGER
+        return in_a_final_step
+    return MAP_THE_EXIT_CODE, *in_a_final_step, MAP_THE_TRIGGER

@@ -25,7 +25,7 @@ MAX_ITEMS = 1000  # of an array variable; more is a mistake
 # What a bad value costs; the words end its line in the log.
 FATAL = "there is nowhere to send to"
 RESULT = "it tells nothing"
-OPTIONAL = "its default is used"
+OPTIONAL = "it is left out"  # or its default is used, if it has one
 FILTER = "it is ignored and keeps nothing back"
 
 LOCAL_HOSTS = ("localhost", "::1", "host.docker.internal")  # on the same machine
@@ -168,7 +168,7 @@ class Settings:
                     values[variable.attribute] = variable.parse(given)
             except ValueError as error:
                 values[variable.attribute] = variable.default if variable.if_bad is None else variable.if_bad
-                bad[variable.name] = f"{variable.name}: {error}; {variable.bad}."
+                bad[variable.name] = f"{variable.name}: {error}; {_instead(variable)}."
                 trouble[variable.bad].append(bad[variable.name])
         if "REGION" in bad and values["events_url"]:  # it says where to, so the region decides nothing
             trouble[FATAL].remove(bad["REGION"])
@@ -209,6 +209,13 @@ def _declared(one: Field[Any]) -> Variable:
 
 
 VARIABLES = tuple(_declared(one) for one in fields(Settings) if one.metadata)
+
+
+def _instead(variable: Variable) -> str:
+    """What is done with a bad value."""
+    if variable.if_bad is not None:
+        return f"{str(variable.if_bad).lower()} is used"
+    return f"{variable.shown} is used" if variable.bad == OPTIONAL and variable.shown else variable.bad
 
 
 def _given(environ: Mapping[str, str], variable: Variable) -> str | list[str]:
@@ -256,7 +263,8 @@ def _notices(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{shown} is not a variable of this pipe; did you mean {meant}?"
     email, token = present(environ, "ATLASSIAN_ACCOUNT_EMAIL"), present(environ, "ATLASSIAN_API_TOKEN")
     if bool(email) != bool(token):
-        yield "ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN only work together; one of them is missing."
+        missing = "ATLASSIAN_API_TOKEN" if email else "ATLASSIAN_ACCOUNT_EMAIL"
+        yield f"ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN only work together; {missing} is missing."
     if re.search(r"^\s|\s$", environ.get("INTEGRATION_KEY", "")) and present(environ, "INTEGRATION_KEY"):
         yield "INTEGRATION_KEY has spaces around it; they were left out."
 

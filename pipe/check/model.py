@@ -12,7 +12,7 @@ from pipe import definition_file
 from pipe.check.source import Map, Seq, Unreadable, document, items_of, mapping_of, shell_lines, text_of
 from pipe.definition import Definition, Item, Pipeline, Step
 from pipe.placement import Placed
-from pipe.settings import FROM_CONTEXT
+from pipe.settings import ACTIONS, FROM_CONTEXT
 
 STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
 PULL_REQUEST = ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")
@@ -103,7 +103,7 @@ class Use:
 
     @property
     def has_own_action(self) -> bool:
-        return self.item.action != "auto"
+        return "$" in self.item.action or self.item.action in ACTIONS[1:]  # a bad one counts as `auto`, the first
 
 
 @dataclass(frozen=True, eq=False)

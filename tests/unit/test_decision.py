@@ -76,9 +76,9 @@ def paging_unknown(resolves: str) -> Decision:
         (case(T), nothing()), (case(T, False), nothing()), (case(N, False), nothing()), (case(X, exit_code=0), nothing()),
         (case(X, exit_code=130), nothing(warning="Sending nothing: so it went.")),
         (case(M), nothing(warning="Sending nothing: so it went.")),
-        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main")),
-        (case(U, False), paging_unknown("by the next known result of a pipeline on main")),
-        (case(U, False, OTHERS), paging_unknown("by the next known result of a pipeline on main")),
+        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main (a step's exit code is none)")),
+        (case(U, False), paging_unknown("by the next known result of a pipeline on main (a step's exit code is none)")),
+        (case(U, False, OTHERS), paging_unknown("by the next known result of a pipeline on main (a step's exit code is none)")),
         (case(U, in_ci=False), nothing("Sending nothing: so it went, and CI is not set.", failed=True)),
     ],
 )  # fmt: skip
@@ -118,7 +118,7 @@ def test_an_ignored_success_never_resolves_and_the_page_says_so():
     ("given", "resolves"),
     [
         (case(U, False, key="shop"), "by hand"),
-        (case(U, False, key="shop-main"), "by the next known result of a pipeline on main"),
+        (case(U, False, key="shop-main"), "by the next known result of a pipeline on main (a step's exit code is none)"),
         (case(U, False, build=NOWHERE), "by hand"),
         (case(U, False, build=MAIN.told_of(None), told=True), "by hand"),
         (case(U, False, told=True, may_be_own=True), "by hand"),
@@ -159,8 +159,8 @@ BY_HAND = f"by hand: EVENT_ACTION: trigger never resolves; {STEP_UNTIL}"
 FOR_A_PASSED = "EVENT_ACTION is trigger, and the exit code is 0: this pages for a step that passed."
 
 
-def withheld(action: str) -> Decision:
-    line = f"Sending nothing: EVENT_ACTION is {action}, but so it went."
+def withheld(action: str, but: str = "so it went") -> Decision:
+    line = f"Sending nothing: EVENT_ACTION is {action}, but {but}."
     return Decision(line, warning=line)
 
 
@@ -183,10 +183,10 @@ def paging_asked(before: str = "") -> Decision:
         ("trigger", U, None, paging_asked()), ("trigger", T, None, paging_asked()), ("trigger", M, None, paging_asked()),
         ("trigger", X, 130, nothing(warning="Sending nothing: so it went.")), ("trigger", X, 0, nothing()),
         ("acknowledge", F, 1, asked("acknowledge")), ("acknowledge", S, 0, asked("acknowledge")), ("acknowledge", U, None, asked("acknowledge")),
-        ("resolve", F, 1, withheld("resolve")), ("resolve", S, 0, asked("resolve")), ("resolve", U, None, asked("resolve")),
+        ("resolve", F, 1, withheld("resolve", "it failed: so it went")), ("resolve", S, 0, asked("resolve")), ("resolve", U, None, asked("resolve")),
         ("resolve", T, None, withheld("resolve")), ("resolve", X, 130, nothing(warning="Sending nothing: so it went.")),
         ("resolve", M, None, asked("resolve")),
-        ("change", F, 1, withheld("change")), ("change", T, None, withheld("change")), ("change", S, 0, asked("change")),
+        ("change", F, 1, withheld("change", "it failed: so it went")), ("change", T, None, withheld("change")), ("change", S, 0, asked("change")),
         ("change", U, None, asked("change")), ("change", X, 130, nothing(warning="Sending nothing: so it went.")),
     ],
 )  # fmt: skip

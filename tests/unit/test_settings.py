@@ -119,7 +119,7 @@ def test_a_bad_optional_value_falls_back_to_its_default_and_is_told(name, value)
     assert settings == Settings(integration_key=KEY, exit_code=1, problems=settings.problems)
     (problem,) = settings.problems
     assert problem.startswith(name.removesuffix("_COUNT") + ": ")
-    assert problem.endswith(("its default is used.", "it is ignored and keeps nothing back."))
+    assert problem.endswith((" is used.", " are used.", "it is left out.", "it is ignored and keeps nothing back."))
 
 
 @pytest.mark.parametrize("code", ["abc", "1.0", "0x0", "00", "+0", "-0", "٠", "0 0", "True", "9" * 5000])
@@ -146,9 +146,7 @@ def test_bitbucket_s_own_exit_code_of_a_failure_counts_beside_one_that_cannot_be
 def test_a_pull_requests_filter_that_cannot_be_read_keeps_nothing_back():
     settings = read({**GOOD, "PULL_REQUESTS": "yes"})
     assert settings.pull_requests
-    assert settings.problems == (
-        'PULL_REQUESTS: "yes" is not one of true, false; it is ignored and keeps nothing back.',
-    )
+    assert settings.problems == ('PULL_REQUESTS: "yes" is not one of true, false; true is used.',)
 
 
 def test_a_secret_in_what_is_shown_is_masked_before_anything_is_cut():

@@ -70,12 +70,20 @@ def test_a_page_says_what_resolves_it_and_what_it_swallows_until_then(given, why
 @pytest.mark.parametrize(
     ("about", "closed", "text"),
     [
-        (a_step(), True, "by hand, or by the next known result of a pipeline on main"),
-        (a_step(PR), True, "by hand, or by the next known result of a pipeline in pull request 42"),
+        (a_step(), True, "by hand, or by the next known result of a pipeline on main (a step's exit code is none)"),
+        (
+            a_step(PR),
+            True,
+            "by hand, or by the next known result of a pipeline in pull request 42 (a step's exit code is none)",
+        ),
         (a_step(), False, "by hand"),
         (a_step(DEPLOY), True, "by hand"),
-        (a_pipeline(), True, "by the next known result of a pipeline on main"),
-        (a_pipeline(selector=NIGHTLY), True, "by the next known result of a pipeline on main"),
+        (a_pipeline(), True, "by the next known result of a pipeline on main (a step's exit code is none)"),
+        (
+            a_pipeline(selector=NIGHTLY),
+            True,
+            "by the next known result of a pipeline on main (a step's exit code is none)",
+        ),
         (a_pipeline(), False, "by hand"),
     ],
 )

@@ -18,7 +18,7 @@ from tests.unit.files import BOTH, DEFAULT, PLAIN, pager, step
 
 FAILS, PASSES = {"EXIT_CODE": "2"}, {"EXIT_CODE": "0"}
 NAMED = {"ALERT_NAME": "unit tests"}
-SUMMARY = "acme/shop: build failed on main (#812, exit code 2)"
+SUMMARY = 'acme/shop: "Build and test" failed on main (#812, exit code 2)'
 TWO_STEPS = DEFAULT % f"{step('Lint')}, {step('Unit tests')}"
 NEVER_PAGES_AGAIN = "An open alert stays open; until then no failure of a step without ALERT_NAME on main pages again."
 
@@ -79,7 +79,7 @@ def test_a_missing_exit_code_says_so_on_the_pager_with_the_way_to_tell_that_fits
     assert received.only["payload"]["summary"] == "acme/shop: cannot tell whether #812 on main passed"
     assert received.details["ways_to_tell"] == ["In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."]
     assert "there is no exit code" in received.details["reason"]
-    assert received.details["resolves"] == "by the next known result of a pipeline on main"
+    assert received.details["resolves"] == "by the next known result of a pipeline on main (a step's exit code is none)"
     assert "Paging a warning: whether it passed cannot be told" in run.yellow
 
 
@@ -315,7 +315,7 @@ def test_where_0_is_ignored_nothing_resolves_and_pages_say_by_hand(pipe, receive
         ("trigger", "", "trigger branch/main:step", ""),
         ("acknowledge", "2", "acknowledge branch/main:step", ""),
         ("resolve", "", "resolve branch/main:step", ""),
-        ("resolve", "2", None, "Sending nothing: EVENT_ACTION is resolve, but exit code 2"),
+        ("resolve", "2", None, "Sending nothing: EVENT_ACTION is resolve, but it failed: exit code 2"),
         ("change", "0", "change", ""),
     ],
 )
