@@ -174,7 +174,8 @@ def _step(node: dict[str, Any], group: Step, ours: set[str], *, final: bool) -> 
         for item in _list(node.get(place))
         if is_ours(item, ours)
     )
-    return _inherited(node, group)._replace(name=_text(node.get("name")), final=final, items=items)
+    name = one_line(_text(node.get("name")), MAX_PATTERN_LENGTH)  # as Bitbucket's answers are read
+    return _inherited(node, group)._replace(name=name, final=final, items=items)
 
 
 def _item(item: dict[str, Any], place: str) -> Item:

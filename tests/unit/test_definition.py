@@ -236,3 +236,8 @@ def test_a_fifo_ends_with_the_time(tmp_path, monkeypatch):
 )
 def test_no_text_at_all_raises(text):
     definition_file.parse(text.encode(errors="replace"))
+
+
+def test_a_step_s_name_is_read_as_bitbucket_s_answers_are():
+    (pipeline,) = definition_file.parse(b"pipelines: {default: [{step: {name: 'Unit  tests', script: [x]}}]}").pipelines
+    assert [step.name for step in pipeline.steps] == ["Unit tests"]
