@@ -88,7 +88,7 @@ ENDINGS = (
         ["trigger", "acknowledge by hand", "trigger", "resolve"],
     ),
     Ending("acme/shop: lint failed on main (#812, exit code 1)", "resolved", ["trigger", "resolve"]),
-    Ending("acme/shop: deploy failed on main (#815, exit code 7)", "resolved", ["trigger", "resolve"]),
+    Ending("acme/shop: deploy in production failed on main (#815, exit code 7)", "resolved", ["trigger", "resolve"]),
     Ending("acme/shop: cannot tell whether #817 on main passed", "resolved", ["trigger", "resolve"]),
     Ending(
         "acme/shop: build failed on main (#819, exit code 1)",
