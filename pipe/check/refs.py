@@ -30,7 +30,7 @@ def branches(patterns: Iterable[str]) -> tuple[Ref, ...]:
     found = {pattern: Ref(pattern, pattern, exact=True) for pattern in readable if not is_glob(pattern)}
     globs = [pattern for pattern in readable if is_glob(pattern)]
     for pattern in globs:
-        if name := common(pattern):
+        if name := _alone(pattern, globs) or common(pattern):
             found.setdefault(name, Ref(name, pattern))
     for one, other in combinations(globs[:MOST_GLOBS], 2):
         if name := common(one, other):
@@ -69,6 +69,13 @@ def common(*patterns: str) -> str:
                     following.append((there, name + letter))
         level = following
     return ""
+
+
+def _alone(pattern: str, globs: list[str]) -> str:
+    """A branch that fits this pattern and no other one."""
+    others = [one for one in globs if one != pattern]
+    names = (name for name in (common(pattern), *_names()) if name and fits(pattern, name))
+    return next((name for name in names if not any(fits(one, name) for one in others)), "")
 
 
 def _apart(patterns: list[str]) -> str:

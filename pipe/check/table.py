@@ -10,7 +10,7 @@ from pipe.check.conditions import may_hold
 from pipe.check.container import SELECTOR, Place
 from pipe.check.model import STATUS, File, Use
 from pipe.check.promise import FILTERS, NOTHING, Promise, promise
-from pipe.check.refs import ELSEWHERE, branches, fits
+from pipe.check.refs import ELSEWHERE, branches, fits, is_glob
 from pipe.check.source import Seq, text_of
 from pipe.definition import Definition, Pipeline
 from pipe.placement import friendly_name
@@ -160,7 +160,12 @@ def _refs(places: list[Place], others: list[Place]) -> str:
     into = [place.into.label for place in places if place.into]
     if into and set(into).isdisjoint(place.into.label for place in others if place.into):
         return f"into {_named(into, '')}"
-    names = _named([place.ref.label for place in places], places[0].pipeline.pattern)
+    pattern = places[0].pipeline.pattern
+    names = _named([place.ref.label for place in places], pattern)
+    if names == ELSEWHERE:  # what another row's pattern fits too is called by its name
+        globs = {place.ref.label for place in others if is_glob(place.ref.label)} - {pattern}
+        own = dict.fromkeys(p.ref.label for p in places if any(fits(one, p.ref.name) for one in globs))
+        names = ", ".join([*(label for label in own if label not in (ELSEWHERE, pattern)), ELSEWHERE])
     if places[0].pipeline.section == "tags":
         names = names.replace(ELSEWHERE, "other tags")
     return f"{'from' if into else 'on'} {names}"

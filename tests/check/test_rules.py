@@ -308,6 +308,8 @@ pipelines:
 def test_one_branch_stands_for_each_pattern_and_for_each_two_that_meet():
     assert common("feature/*", "**-fix") == "feature/-fix"
     assert common("feature/*", "release/*") == ""
+    names = [(ref.name, ref.label) for ref in branches(["**", "*"])]
+    assert names == [("another/branch", "**"), ("x", "*")]
     labels = [ref.label for ref in branches(["main", "feature/*", "**-fix", "["])]
     assert labels == ["main", "feature/*", "**-fix", "feature/* that fit **-fix too", "other branches"]
 
@@ -572,6 +574,26 @@ def test_a_list_that_is_an_anchor_cannot_hold_another_name_each():
         "<<: *pager" in yaml.safe_load(one.write.replace("…/", "acme/").replace(":…", ":1"))
         or "<<: *pager" in one.write
     )
+
+
+def test_each_step_with_a_dedup_key_that_others_have_has_its_finding():
+    step = (
+        f"      - step:\n          script: [make]\n          after-script:\n            - {page(DEDUP_KEY='build')}\n"
+    )
+    text = f"pipelines:\n  branches:\n    main:\n{step}{step}"
+    assert [(one.code, one.line) for one in found(text)] == [("dedup-key-shared", 7), ("dedup-key-shared", 11)]
+
+
+def test_what_another_row_s_pattern_fits_too_is_called_by_its_name():
+    """Without its mapping a pull request's run is one of its source: there, only one unnamed step resolves."""
+    step = "{name: Unit, " + after(UNNAMED.replace("acme/", "docker://acme/")) + "}"
+    sections = "".join(f"    '{pattern}': [step: {step}]\n" for pattern in ("main", "feature/*", "{feature/*,fix/*}"))
+    text = f"pipelines:\n  branches:\n{sections}  pull-requests: {{'**': [step: {step}]}}\n"
+    rows = [row for row in report(Path("x.yml"), text.encode()).rows if row.pipeline == "pull-requests: **"]
+    assert [(row.refs, row.promise.on_success) for row in rows] == [
+        ("from main, {feature/*,fix/*}", "resolves"),
+        ("from feature/*, other branches", "by hand"),
+    ]
 
 
 def test_a_step_that_is_an_anchor_is_one_check_under_one_name():

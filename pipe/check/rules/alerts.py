@@ -236,7 +236,7 @@ def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
         group: object = frozenset(one.line for one in alike) | {row.line}
         if not row.use.is_by_exit_code:
             group = row.promise.why
-        elif not row.use.at.has_clone:  # it does not see the others
+        elif row.use.item.dedup_key or not row.use.at.has_clone:  # the others are not named
             group = row.line
         if group not in groups:
             groups.add(group)
@@ -280,7 +280,8 @@ def _kind(checked: Checked, row: Row) -> str:
         return "no-alert-name-without-clone"
     alike = _alike(checked, row)
     if use.item.alert_name:
-        unseen = any(not one.at.has_clone and len(_together(one, alike)) > 1 for one in alike)
+        blind = [one for one in alike if one.is_by_exit_code and not one.at.has_clone]
+        unseen = any(len(_together(one, alike)) > 1 for one in blind)
         return "alert-name-without-clone" if unseen else "alert-name-twice"
     return _kind_of_unnamed(row, alike)
 
