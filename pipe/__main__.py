@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import signal
+from pipe.lib.interrupts import (
+    Terminated,
+    hold_back_termination,
+    ignore_termination,
+    let_termination,
+    raise_on_termination,
+)
 
-CAN_HOLD_BACK = hasattr(signal, "pthread_sigmask")  # not on Windows
-if __name__ == "__main__" and CAN_HOLD_BACK:
-    # until there is somebody to print the page: the imports take most of a run
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+if __name__ == "__main__":  # until there is somebody to print the page: the imports take most of a run
+    hold_back_termination()
 
 import contextlib
 import json
@@ -26,7 +30,6 @@ from pipe.build import Build
 from pipe.delivery import deliver
 from pipe.event import Event
 from pipe.lib.environment import present
-from pipe.lib.interrupts import Terminated, ignore_termination, raise_on_termination
 from pipe.log import Log
 from pipe.run import Plan, plan, plan_without_reading
 from pipe.settings import PROXIES, Settings
@@ -212,8 +215,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["check"]:
         from pipe import check  # nothing of it is needed to page
 
-        if CAN_HOLD_BACK:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        let_termination()
         sys.exit(check.main(sys.argv[2:]))
     if sys.argv[1:]:
         print(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pipe import VERSION
 from pipe.lib import http
-from pipe.lib.interrupts import CAN_HOLD_BACK, SIGNALS
+from pipe.lib.interrupts import hold_back_termination
 from pipe.lib.masking import Mask
 from pipe.lib.text import one_line
 
@@ -139,9 +138,7 @@ def _run_for(seconds: float, work: Callable[[], None]) -> None:
     answer may drip. Where no thread can be started (`--pids-limit 1`) the time-outs within the work must do."""
 
     def aside() -> None:
-        if CAN_HOLD_BACK:
-            # one that is delivered here would not wake the main thread
-            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        hold_back_termination()  # a signal that is delivered here would not wake the main thread
         work()
 
     thread = threading.Thread(target=aside, daemon=True)

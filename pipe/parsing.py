@@ -115,7 +115,7 @@ def _what_to_write(pattern: str) -> str:
     if pattern.startswith("refs/"):
         return "write the name alone, without refs/heads/ or refs/tags/"
     if pattern.startswith("!"):
-        return "what is left out cannot be written, only what is meant"
+        return "exclusions are not understood; write the names that are meant"
     if re.search(r"^[/^]|[|$]", pattern):
         return "regular expressions are not understood; write names and globs, e.g. main release/*"
     return "write an array, or names separated by spaces"

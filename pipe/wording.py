@@ -48,8 +48,9 @@ def resolves(case: Case, why_not: str) -> str:
 def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:
     """The same of the alert that says that a result cannot be told."""
     if not closed_by_a_pipeline or case.subject.is_deployment:  # no pipeline's alert is about an environment
-        return "by hand"
-    by_pipeline = f"by the next known result of a pipeline {case.subject.scope} (a step's exit code is none)"
+        swallowed = f"; until then no other result that cannot be told {case.subject.scope}".rstrip()
+        return "by hand" + (f"{swallowed} pages" if case.subject.key else "")
+    by_pipeline = f"by the next known result of a pipeline {case.subject.scope}; a step's exit code does not close it"
     return f"by hand, or {by_pipeline}" if case.subject.is_step else by_pipeline
 
 

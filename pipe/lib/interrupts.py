@@ -6,7 +6,6 @@ import signal
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-CAN_HOLD_BACK = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
 class Terminated(BaseException):
@@ -16,6 +15,17 @@ class Terminated(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.status = 128 + number
+
+
+def hold_back_termination() -> None:
+    """Let neither signal reach this thread until `let_termination`; one that comes meanwhile waits. Not on Windows."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def let_termination() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def raise_on_termination() -> None:
@@ -28,8 +38,7 @@ def raise_on_termination() -> None:
 
     for number in SIGNALS:
         signal.signal(number, end)
-    if CAN_HOLD_BACK:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # one that came while modules were imported arrives now
+    let_termination()  # one that came while modules were imported arrives now
 
 
 def ignore_termination() -> None:

@@ -76,9 +76,9 @@ def paging_unknown(resolves: str) -> Decision:
         (case(T), nothing()), (case(T, False), nothing()), (case(N, False), nothing()), (case(X, exit_code=0), nothing()),
         (case(X, exit_code=130), nothing(warning="Sending nothing: so it went.")),
         (case(M), nothing(warning="Sending nothing: so it went.")),
-        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main (a step's exit code is none)")),
-        (case(U, False), paging_unknown("by the next known result of a pipeline on main (a step's exit code is none)")),
-        (case(U, False, OTHERS), paging_unknown("by the next known result of a pipeline on main (a step's exit code is none)")),
+        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main; a step's exit code does not close it")),
+        (case(U, False), paging_unknown("by the next known result of a pipeline on main; a step's exit code does not close it")),
+        (case(U, False, OTHERS), paging_unknown("by the next known result of a pipeline on main; a step's exit code does not close it")),
         (case(U, in_ci=False), nothing("Sending nothing: so it went, and CI is not set.", failed=True)),
     ],
 )  # fmt: skip
@@ -117,11 +117,11 @@ def test_an_ignored_success_never_resolves_and_the_page_says_so():
 @pytest.mark.parametrize(
     ("given", "resolves"),
     [
-        (case(U, False, key="shop"), "by hand"),
-        (case(U, False, key="shop-main"), "by the next known result of a pipeline on main (a step's exit code is none)"),
+        (case(U, False, key="shop"), "by hand; until then no other result that cannot be told on main pages"),
+        (case(U, False, key="shop-main"), "by the next known result of a pipeline on main; a step's exit code does not close it"),
         (case(U, False, build=NOWHERE), "by hand"),
-        (case(U, False, build=MAIN.told_of(None), told=True), "by hand"),
-        (case(U, False, told=True, may_be_own=True), "by hand"),
+        (case(U, False, build=MAIN.told_of(None), told=True), "by hand; until then no other result that cannot be told pages"),
+        (case(U, False, told=True, may_be_own=True), "by hand; until then no other result that cannot be told on main pages"),
     ],
 )  # fmt: skip
 def test_an_unknown_result_says_what_closes_it(given, resolves):

@@ -119,7 +119,7 @@ def test_a_bad_optional_value_falls_back_to_its_default_and_is_told(name, value)
     assert settings == Settings(integration_key=KEY, exit_code=1, problems=settings.problems)
     (problem,) = settings.problems
     assert problem.startswith(name.removesuffix("_COUNT") + ": ")
-    assert problem.endswith((" is used.", " are used.", "it is left out.", "it is ignored and keeps nothing back."))
+    assert problem.endswith((" is used.", "it is left out.", "it is ignored and keeps nothing back."))
 
 
 @pytest.mark.parametrize("code", ["abc", "1.0", "0x0", "00", "+0", "-0", "٠", "0 0", "True", "9" * 5000])

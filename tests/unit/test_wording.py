@@ -70,21 +70,25 @@ def test_a_page_says_what_resolves_it_and_what_it_swallows_until_then(given, why
 @pytest.mark.parametrize(
     ("about", "closed", "text"),
     [
-        (a_step(), True, "by hand, or by the next known result of a pipeline on main (a step's exit code is none)"),
+        (
+            a_step(),
+            True,
+            "by hand, or by the next known result of a pipeline on main; a step's exit code does not close it",
+        ),
         (
             a_step(PR),
             True,
-            "by hand, or by the next known result of a pipeline in pull request 42 (a step's exit code is none)",
+            "by hand, or by the next known result of a pipeline in pull request 42; a step's exit code does not close it",
         ),
-        (a_step(), False, "by hand"),
-        (a_step(DEPLOY), True, "by hand"),
-        (a_pipeline(), True, "by the next known result of a pipeline on main (a step's exit code is none)"),
+        (a_step(), False, "by hand; until then no other result that cannot be told on main pages"),
+        (a_step(DEPLOY), True, "by hand; until then no other result that cannot be told in production pages"),
+        (a_pipeline(), True, "by the next known result of a pipeline on main; a step's exit code does not close it"),
         (
             a_pipeline(selector=NIGHTLY),
             True,
-            "by the next known result of a pipeline on main (a step's exit code is none)",
+            "by the next known result of a pipeline on main; a step's exit code does not close it",
         ),
-        (a_pipeline(), False, "by hand"),
+        (a_pipeline(), False, "by hand; until then no other result that cannot be told on main pages"),
     ],
 )
 def test_what_closes_the_alert_that_a_result_cannot_be_told(about, closed, text):

@@ -171,7 +171,10 @@ def test_what_cannot_be_read_pages_a_warning_with_the_reason(final, api, receive
     assert received.only["payload"]["severity"] == "warning"
     assert says in received.details["reason"]
     assert says in run.yellow
-    assert received.details["resolves"] == "by the next known result of a pipeline on main (a step's exit code is none)"
+    assert (
+        received.details["resolves"]
+        == "by the next known result of a pipeline on main; a step's exit code does not close it"
+    )
 
 
 def test_an_api_token_is_as_good_as_an_access_token(final, received):

@@ -79,7 +79,10 @@ def test_a_missing_exit_code_says_so_on_the_pager_with_the_way_to_tell_that_fits
     assert received.only["payload"]["summary"] == "acme/shop: cannot tell whether #812 on main passed"
     assert received.details["ways_to_tell"] == ["In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."]
     assert "there is no exit code" in received.details["reason"]
-    assert received.details["resolves"] == "by the next known result of a pipeline on main (a step's exit code is none)"
+    assert (
+        received.details["resolves"]
+        == "by the next known result of a pipeline on main; a step's exit code does not close it"
+    )
     assert "Paging a warning: whether it passed cannot be told" in run.yellow
 
 
