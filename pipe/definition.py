@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipe.build import Build, is_pull_request
@@ -10,6 +11,7 @@ from pipe.lib.globs import Glob
 from pipe.lib.text import one_line
 
 MAX_LABEL_LENGTH = 80  # characters
+MAX_MATCHING = 10_000  # characters of a pattern times those of a branch's name: some milliseconds
 SECTIONS = ("default", "branches", "tags", "pull-requests", "custom")
 
 
@@ -54,12 +56,12 @@ class Pipeline(NamedTuple):
         if self.section == "custom" or self.section not in SECTIONS:
             return True
         if build.is_pull_request:
-            return self.section == "pull-requests" and _matches(self.pattern, build.branch)
+            return self.section == "pull-requests" and matches(self.pattern, build.branch)
         if build.tag:
             return self.section == "tags"  # all of them: a key is for a line of tags
         if not build.branch:
             return False
-        return self.section == "default" or (self.section == "branches" and _matches(self.pattern, build.branch))
+        return self.section == "default" or (self.section == "branches" and matches(self.pattern, build.branch))
 
 
 class Definition(NamedTuple):
@@ -101,9 +103,9 @@ class Definition(NamedTuple):
 
 
 def of_json(found: list[Any]) -> Definition:
-    """What JSON made of a definition, as it was."""
-    read = Definition(*found)
-    pipelines = (Pipeline(*one) for one in read.pipelines)
+    """What JSON made of a definition, as it was. Raises TypeError where it is none."""
+    read = Definition._make(found)
+    pipelines = (Pipeline._make(one) for one in read.pipelines)
     return read._replace(
         pipelines=tuple(one._replace(steps=tuple(_step(step) for step in one.steps)) for one in pipelines),
         triggered=tuple(read.triggered),
@@ -112,12 +114,15 @@ def of_json(found: list[Any]) -> Definition:
 
 
 def _step(found: Iterable[Any]) -> Step:
-    step = Step(*found)
-    return step._replace(environments=tuple(step.environments), items=tuple(Item(*item) for item in step.items))
+    step = Step._make(found)
+    return step._replace(environments=tuple(step.environments), items=tuple(Item._make(item) for item in step.items))
 
 
-def _matches(pattern: str, branch: str) -> bool:
-    """A pattern that cannot be read could match anything."""
+@lru_cache(maxsize=4096)
+def matches(pattern: str, branch: str) -> bool:
+    """A pattern that cannot be read, or would take long, could match anything."""
+    if len(pattern) * len(branch) > MAX_MATCHING:
+        return True
     try:
         return pattern == branch or Glob(pattern).matches(branch)
     except ValueError:

@@ -15,7 +15,9 @@ from typing import Any
 from pipe import definition
 from pipe.definition import Definition, Item, Pipeline, Step
 from pipe.lib import wall
+from pipe.lib.environment import encodable, unquoted
 from pipe.lib.text import one_line
+from pipe.parsing import MAX_LINE_LENGTH
 
 NAME = "bitbucket-pipelines.yml"
 READING_TIME = 2.0  # seconds
@@ -42,6 +44,8 @@ def read(clone: Path) -> Definition:
         return definition.of_json(wall.ask(question, seconds=READING_TIME, size=MAX_DEFINITION_BYTES))
     except wall.Unread as error:
         return Definition(unread=f"{NAME} could not be read ({error})")
+    except TypeError:
+        return Definition(unread=f"{NAME} could not be read (the answer makes no sense)")
 
 
 def parse(text: bytes) -> Definition:
@@ -171,7 +175,7 @@ def _step(node: dict[str, Any], group: Step, ours: set[str], *, final: bool) -> 
     items = tuple(
         _item(item, place)
         for place in ("script", "after-script")
-        for item in _list(node.get(place))
+        for item in entries(node.get(place))
         if is_ours(item, ours)
     )
     name = one_line(_text(node.get("name")), MAX_PATTERN_LENGTH)  # as Bitbucket's answers are read
@@ -191,17 +195,21 @@ def _item(item: dict[str, Any], place: str) -> Item:
     )
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def entries(script: Any) -> Iterator[Any]:
+    """Of a list, and of lists in it: what Bitbucket makes of those is not known."""
+    for entry in script if isinstance(script, list) else ():
+        yield from entries(entry) if isinstance(entry, list) else (entry,)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, null: str = "") -> str:
     """A scalar as it stands; anything else could be anything."""
     if not isinstance(value, str):
         return "" if value is None else ANYTHING
-    return "" if value in ("~", "null", "Null", "NULL") else value.strip()
+    return null if value in ("~", "null", "Null", "NULL") else value.strip()
 
 
 def _variable(value: Any) -> str:
-    text = _text(value)
-    return ANYTHING if _NO_STRING.fullmatch(text) else text
+    """As the run reads its value: without quotes around it and on one line. A login in it, which a run masks, and
+    `null`, which may be a word or nothing, could be anything."""
+    text = one_line(unquoted(encodable(_text(value, null=ANYTHING))), MAX_LINE_LENGTH)
+    return ANYTHING if _NO_STRING.fullmatch(text) or "://" in text else text

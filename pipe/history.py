@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
+from pipe.bitbucket import Unreadable
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.build import Build
 from pipe.outcome import BROKEN, PASSED
@@ -119,6 +120,8 @@ def read(
         subject = of_pipeline(about.of_run(run), selector=_selector(run))
         return subject.where if dedup_key else subject.whole_key
 
+    if about.ref_known and not about.of_run(own).ref_known:
+        raise Unreadable("Bitbucket's answer does not say on which ref this pipeline runs", "")
     key = key_of(own)
     found = api.builds(own.ref_name if own.ref_type == "branch" and not own.pull_request else "")
     others = (build for build in found if build.result and build.uuid != own.uuid and key_of(build) == key)

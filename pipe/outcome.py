@@ -88,6 +88,8 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
     here = [one for one in placed if one.sees_exit_code]
     if here and all(one.step.final for one in here):
         return None  # a final step's own exit code tells nothing of the build
+    if placed and not here and all(one.runs_only_after_a_success for one in placed):
+        return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return Outcome(Result.SUCCESSFUL, "exit code 0", of_step=True, exit_code=0)
 
 

@@ -7,13 +7,12 @@ BUILD_STATUS unless two pipelines say it. What cannot be read is doubt: then not
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import NamedTuple
 
 from pipe.build import Build
 from pipe.definition import Definition
-from pipe.placement import Placed, openers, same_environment
+from pipe.placement import STEPS_OWN_CODE, Placed, names_variable, openers, place_of, same_environment
 from pipe.subject import STEP, Subject
 
 MAX_NAMED_STEPS = 5  # in one sentence
@@ -23,6 +22,7 @@ ONE_FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its o
 SET_A_NAME = "Set ALERT_NAME"
 PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (in a deployment $BITBUCKET_DEPLOYMENT_ENVIRONMENT)"
 ONE_FOR_EACH_PIPELINE = "Give each pipeline an ALERT_NAME of its own"
+ONE_WORD_EACH = "Give each DEDUP_KEY a word of its own"
 ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"
 FINAL_STEP = "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`"
 
@@ -80,12 +80,14 @@ def _doubt(definition: Definition, subject: Subject) -> Ownership | None:
 
 
 def _crowded(found: list[Placed]) -> list[Placed]:
-    """Those that share a pipeline with another one. The index tells steps of a parallel group apart."""
+    """Those that share a pipeline with another one: another step, or another exit code of the same. The index tells
+    steps of a parallel group apart."""
     steps: dict[int, dict[object, Placed]] = {}
     for one in found:
         texts = f"{one.item.alert_name} {one.item.dedup_key}"
-        sharded = one.step.group and re.search(r"\$\{?BITBUCKET_PARALLEL_STEP\b", texts)
-        which = (one.step.group, texts) if sharded else id(one.step)
+        code = "" if one.item.exit_code in STEPS_OWN_CODE else one.item.exit_code
+        sharded = one.step.group and names_variable(texts, "BITBUCKET_PARALLEL_STEP")
+        which = (one.step.group, texts, code) if sharded else (id(one.step), code)
         steps.setdefault(id(one.pipeline), {})[which] = one
     return [one for alike in steps.values() if len(alike) > 1 for one in alike.values()]
 
@@ -97,6 +99,9 @@ def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownershi
     opening = [one for one in found if one.opens_a_steps_alert or one.opens_a_pipelines_alert]
     if elsewhere := [one for one in opening if one.item.dedup_key and not _is_bound(one, build)]:
         return Ownership(f"{_names(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
+    own = place_of(build, subject)
+    if alike := [one for one in opening if one.names_its_place and one.place_variable != own]:
+        return Ownership(f"{_names(alike)} can use the same DEDUP_KEY in a place of another kind", ONE_WORD_EACH)
     others = [one for one in found if (one.opens_a_pipelines_alert if subject.is_step else one.opens_a_steps_alert)]
     if others:
         return Ownership(f"{_names(others)} can use the same DEDUP_KEY", ONE_KEY_EACH)
@@ -121,8 +126,11 @@ def _names(several: list[Placed]) -> str:
     """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
     alone = len({id(one.pipeline) for one in several}) == 1
     labels = [one.name if alone else f"{one.name} ({one.pipeline.label})" for one in several]
-    counts = Counter(labels)
-    words = [label if times == 1 else f"{times} steps called {label}" for label, times in counts.items()]
+    steps = Counter(label for label, _ in {(label, id(one.step)) for label, one in zip(labels, several, strict=True)})
+    words = []
+    for label, times in Counter(labels).items():
+        many = f"{steps[label]} steps called {label}" if steps[label] > 1 else f"{times} pipes of {label}"
+        words.append(label if times == 1 else many)
     if len(words) > MAX_NAMED_STEPS:
         words[MAX_NAMED_STEPS:] = [f"{len(words) - MAX_NAMED_STEPS} more"]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

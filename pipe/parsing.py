@@ -14,6 +14,7 @@ from pipe.lib.text import one_line
 
 MOST_NESTED = 50  # levels of a JSON object
 MAX_LINE_LENGTH = 100_000  # characters; what has a limit of its own is cut there, with a warning
+MAX_PATTERN_LENGTH = 250  # characters; git takes no longer names of branches
 LONGEST_TIMEOUT = 7200  # seconds; a step of Bitbucket's ends after two hours by default
 
 
@@ -98,7 +99,9 @@ def globs(values: list[str]) -> tuple[str, ...]:
     nobody."""
     patterns = words(values)
     for pattern in patterns:
-        if _ANOTHER_LANGUAGE.search(re.sub(r"\{[^{}]*,[^{}]*\}", "", re.sub(r"\{[^{}]*,[^{}]*\}", "", pattern))):
+        if len(pattern) > MAX_PATTERN_LENGTH:
+            raise ValueError(f"{quoted(pattern)} is no pattern: it is longer than {MAX_PATTERN_LENGTH} characters")
+        if _ANOTHER_LANGUAGE.search(_ALTERNATIVES.sub("", _ALTERNATIVES.sub("", pattern))):
             raise ValueError(f"{quoted(pattern)} is no pattern: {_what_to_write(pattern)}")
         try:
             Glob(pattern)
@@ -107,8 +110,10 @@ def globs(values: list[str]) -> tuple[str, ...]:
     return patterns
 
 
-# `[main]`, `main|develop`, `main;develop`, `^main$`, `/main`, `!main`, `refs/…`, commas, quotes, `{main}` of one item
-_ANOTHER_LANGUAGE = re.compile(r"^[/!]|^refs/|^\[.*\]$|^\^|\$$|[|;,\"'{}]")
+_ALTERNATIVES = re.compile(r"\{[^{},]*+,[^{}]*+\}")
+# `[main]`, `main|develop`, `main;develop`, `^main$`, `/main`, `!main`, `refs/…`, commas, quotes, `{main}` of one item;
+# and what no branch or tag can be called (git-check-ref-format): `main/`, `.*`, `main..dev`, `main~`, `origin:main`
+_ANOTHER_LANGUAGE = re.compile(r"^[/!]|^refs/|^\[.*\]$|^\^|\$$|[|;,\"'{}]|/$|(^|/)\.|\.\.|[~:]")
 
 
 def _what_to_write(pattern: str) -> str:
@@ -116,9 +121,11 @@ def _what_to_write(pattern: str) -> str:
         return "write the name alone, without refs/heads/ or refs/tags/"
     if pattern.startswith("!"):
         return "exclusions are not understood; write the names that are meant"
-    if re.search(r"^[/^]|[|$]", pattern):
+    if re.search(r"^[/^]|[|$]|\.\*", pattern):
         return "regular expressions are not understood; write names and globs, e.g. main release/*"
-    return "write an array, or names separated by spaces"
+    if re.search(r"[\[\]{},;\"']", pattern):
+        return "write an array, or names separated by spaces"
+    return "no branch and no tag can be called so"
 
 
 def links(values: list[str]) -> tuple[tuple[str, str], ...]:

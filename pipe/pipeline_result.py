@@ -57,11 +57,12 @@ class Look(NamedTuple):
 
     @property
     def unfinished(self) -> tuple[StepRun, ...]:
-        return tuple(s for s in self.steps if not s.result and s.state in KNOWN_STATES[:3] and s not in self.waiting)
+        waiting = {*self.waiting}
+        return tuple(s for s in self.steps if not s.result and s.state in KNOWN_STATES[:3] and s not in waiting)
 
     @property
     def strange(self) -> tuple[StepRun, ...]:
-        told = (*self.waiting, *self.unfinished)
+        told = {*self.waiting, *self.unfinished}
         return tuple(step for step in self.steps if step.result not in KNOWN_RESULTS and step not in told)
 
 
@@ -224,4 +225,4 @@ def _named(steps: tuple[StepRun, ...]) -> str:
 
 def _bare(uuid: str) -> str:
     """A UUID without the braces that Bitbucket puts around it, to compare it."""
-    return uuid.strip().strip("{}").casefold()
+    return uuid.strip().strip("{}").lower()

@@ -8,12 +8,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pipe.build import Build
-from pipe.definition import Definition, Item, Pipeline, Step
+from pipe.definition import Definition, Item, Pipeline, Step, matches
 from pipe.lib.text import one_line
 from pipe.subject import STEP, Subject
 
 SILENT_ACTIONS = ("resolve", "acknowledge", "change")  # they open no alert
+DEPLOYMENT = "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
 MAX_NAME_LENGTH = 80  # characters
+STEPS_OWN_CODE = ("", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}")  # of EXIT_CODE: the default, and the same
 
 
 class Placed(NamedTuple):
@@ -30,9 +32,8 @@ class Placed(NamedTuple):
 
     @property
     def sees_exit_code(self) -> bool:
-        return self.item.place == "after-script" or self.item.exit_code not in (
-            "", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}",
-        )  # fmt: skip
+        """In `script` nobody gets there after a failure, and `$?` is 0; a code that the script has kept is one."""
+        return self.item.place == "after-script" or self.item.exit_code not in (*STEPS_OWN_CODE, "$?")
 
     @property
     def opens_a_steps_alert(self) -> bool:
@@ -55,13 +56,24 @@ class Placed(NamedTuple):
         if self.pipeline.section == "pull-requests":
             return "BITBUCKET_PR_ID"
         if self.sees_exit_code and any(self.step.environments):
-            return "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+            return DEPLOYMENT
         return "BITBUCKET_TAG" if self.pipeline.section == "tags" else "BITBUCKET_BRANCH"
 
     @property
     def names_its_place(self) -> bool:
-        """Whether its DEDUP_KEY is another one in every place."""
-        return re.search(rf"\$\{{?{self.place_variable}\b", self.item.dedup_key) is not None
+        """Whether its DEDUP_KEY is another one in every place. Where another pipeline, or a pull request, started its
+        own, the branch says nothing of what the alert is about."""
+        variable = self.place_variable
+        of_another = self.in_triggered_pipeline and variable != DEPLOYMENT
+        return not of_another and names_variable(self.item.dedup_key, variable)
+
+    def can_stand_at(self, value: str, own: str) -> bool:
+        """Whether the variable of its place can have the value that another one, `own`, has: an environment's name can
+        be a branch's. (That a number or a tag is one as well is left out of account.)"""
+        if self.place_variable == DEPLOYMENT:
+            return in_environment(self.step, value)
+        branch = own == DEPLOYMENT and self.place_variable == "BITBUCKET_BRANCH"
+        return branch and (self.pipeline.section != "branches" or matches(self.pipeline.pattern, value))
 
     @property
     def name(self) -> str:
@@ -81,7 +93,8 @@ def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str
 
 def openers(definition: Definition, build: Build, subject: Subject) -> Iterator[Placed]:
     """Every item that could have this run's key. A DEDUP_KEY that does not name its item's own place can be had from
-    anywhere; one that does is another key in every other place."""
+    anywhere; one that does is another key in every other place of that kind (but branch `production` and environment
+    `production` give one key)."""
     alike = definition.about_the_same(build) if subject.is_step else definition.possible(build)
     possible = {id(pipeline) for pipeline in alike}
     anywhere = not subject.is_step or build.is_pull_request
@@ -93,7 +106,7 @@ def openers(definition: Definition, build: Build, subject: Subject) -> Iterator[
         if not subject.given_key or not one.item.dedup_key:
             opens = here
         elif one.names_its_place:
-            opens = here and one.place_variable == own
+            opens = here if one.place_variable == own else one.can_stand_at(subject.value, own)
         else:
             opens = True
         if opens:
@@ -105,7 +118,7 @@ def place_of(build: Build, subject: Subject) -> str:
     if build.is_pull_request:
         return "BITBUCKET_PR_ID"
     if subject.is_step and build.deployment:
-        return "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+        return DEPLOYMENT
     return "BITBUCKET_TAG" if build.tag else "BITBUCKET_BRANCH"
 
 
@@ -145,9 +158,16 @@ def _could_be(text: str, value: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _literal_parts(text: str) -> list[str]:
-    """What stands around the `$…` of a text. What comes behind a `$(` or a backtick can be anything."""
-    return re.split(r"\s*(?:\$\{[^}]*\}?|\$\(.*|\$\w*|`.*|\\.?)\s*", " ".join(text.split()))
+def _literal_parts(text: str) -> tuple[str, ...]:
+    """What stands around the `$…` of a text. What comes behind a `$(`, a `$[` or a backtick can be anything."""
+    expanded = r"\$\{[^}]*\}?|\$[(\[].*|\$\w+|\$[^\w\s]?|`.*|\\.?"
+    return tuple(re.split(rf"\s*(?:{expanded})\s*", " ".join(text.split())))
+
+
+def names_variable(text: str, variable: str) -> bool:
+    """Whether the whole value of a variable stands in a text: not a part of it, nor what a command makes of it."""
+    plain = re.split(r"\$\(|`", text, maxsplit=1)[0]
+    return re.search(rf"(?<!\\)\$(?:{variable}(?!\w)|\{{{variable}\}})", plain) is not None
 
 
 def in_environment(step: Step, environment: str) -> bool:

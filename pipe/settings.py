@@ -173,6 +173,9 @@ class Settings:
         if "REGION" in bad and values["events_url"]:  # it says where to, so the region decides nothing
             trouble[FATAL].remove(bad["REGION"])
             trouble[OPTIONAL].append(bad["REGION"].replace(FATAL, "EVENTS_URL says where to"))
+        own_code = _add_bitbuckets_own_exit_code(environ, values, bad)
+        if "BITBUCKET_EXIT_CODE" in bad:
+            trouble[RESULT].append(bad["BITBUCKET_EXIT_CODE"])
         if not values["integration_key"] and "INTEGRATION_KEY" not in bad and not values["dry_run"]:
             trouble[FATAL].append(
                 "INTEGRATION_KEY: it is missing; define the repository variable PAGERDUTY_INTEGRATION_KEY (secured) "
@@ -180,14 +183,13 @@ class Settings:
             )
         email = values["atlassian_account_email"]
         mask = Mask(values["integration_key"], tuple(_secrets(environ, values)), email)
-        notices = [*_notices(environ), *_add_bitbuckets_own_exit_code(environ, values)]
-        notices += _plain_http(values["events_url"])
+        notices = [*_notices(environ), *own_code, *_plain_http(values["events_url"])]
         for name in SHOWN:  # before anything is cut, so that no part of a secret stays
             values[name] = mask.all(values[name])
         return cls(
             **values,
             fatal=tuple(map(mask.text, trouble[FATAL])),
-            bad_exit_code=mask.text(bad.get("EXIT_CODE", "")),
+            bad_exit_code=mask.text(bad.get("EXIT_CODE", "") or bad.get("BITBUCKET_EXIT_CODE", "")),
             bad_build_status=mask.text(bad.get("BUILD_STATUS", "")),
             problems=tuple(map(mask.text, trouble[RESULT] + trouble[OPTIONAL] + trouble[FILTER])),
             notices=tuple(map(mask.text, notices)),
@@ -232,20 +234,24 @@ def _given(environ: Mapping[str, str], variable: Variable) -> str | list[str]:
     return [item for item in items if item]
 
 
-def _add_bitbuckets_own_exit_code(environ: Mapping[str, str], values: dict[str, Any]) -> Iterator[str]:
-    """Any sign of failure is a failure: `EXIT_CODE: $?` reads 0 in an after-script, whatever the step's code was."""
+def _add_bitbuckets_own_exit_code(
+    environ: Mapping[str, str], values: dict[str, Any], bad: dict[str, str]
+) -> tuple[str, ...]:
+    """Any sign of failure is a failure: `EXIT_CODE: $?` reads 0 in an after-script, whatever the step's code was.
+    Beside one that cannot be read, a 0 tells nothing."""
+    given = values["exit_code"]
     try:
         own = parsing.integer(present(environ, "BITBUCKET_EXIT_CODE") or "0")
-    except ValueError:
-        return
-    given = values["exit_code"]
-    if own != 0 and given in (0, None):
-        values["exit_code"] = own
+    except ValueError as error:
         if given == 0:
-            yield (
-                f"EXIT_CODE is 0 but BITBUCKET_EXIT_CODE is {own}: counted as a failure; "
-                "write `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
-            )
+            values["exit_code"] = None
+            bad["BITBUCKET_EXIT_CODE"] = f"BITBUCKET_EXIT_CODE: {error}; {RESULT}."
+        return ()
+    if own == 0 or given not in (0, None):
+        return ()
+    values["exit_code"] = own
+    counted = f"EXIT_CODE is 0 but BITBUCKET_EXIT_CODE is {own}: counted as a failure"
+    return (f"{counted}; write `EXIT_CODE: $BITBUCKET_EXIT_CODE`.",) if given == 0 else ()
 
 
 def _notices(environ: Mapping[str, str]) -> Iterator[str]:

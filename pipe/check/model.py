@@ -35,7 +35,7 @@ class StepUse:
         return Placed(self.pipeline, self.step, Item()).name
 
     def shell(self, place: str) -> Iterator[tuple[int, str]]:
-        for entry in items_of(self.body.get(place)):
+        for entry in definition_file.entries(self.body.get(place)):
             yield from shell_lines(entry)
 
 
@@ -185,7 +185,7 @@ def _uses(step: StepUse, definition: Definition, ours: set[str]) -> Iterator[Use
     nodes = [
         node
         for place in ("script", "after-script")
-        for node in items_of(step.body.get(place))
+        for node in definition_file.entries(step.body.get(place))
         if definition_file.is_ours(node, ours)
     ]
     for item, node in zip(step.step.items, nodes, strict=True):

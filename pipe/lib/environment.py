@@ -25,9 +25,12 @@ def quoted(value: str) -> bool:
     return bool(_QUOTED.fullmatch(value))
 
 
+def unquoted(value: str) -> str:
+    found = _QUOTED.fullmatch(value)
+    return found[2] if found else value
+
+
 def present(environ: Mapping[str, str], name: str) -> str:
     """The variable's value, without quotes around it; an empty string for an absent, empty or unexpanded one."""
-    value = encodable(environ.get(name, ""))
-    if found := _QUOTED.fullmatch(value):
-        value = found[2]
+    value = unquoted(encodable(environ.get(name, "")))
     return "" if not value.strip() or unexpanded(value) else value

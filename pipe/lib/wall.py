@@ -141,7 +141,7 @@ def _limit(seconds: float, memory: int, held: set[Any]) -> None:
         os.dup2(nowhere, standard)
     gc.freeze()  # a collection would touch, and so copy, all that is shared with the parent
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(FileNotFoundError):  # not on Linux: no container, and so no limit to keep
+    with suppress(OSError):  # not on Linux, or /proc is not for us: no limit to keep, or the container's own must do
         with open("/proc/self/statm") as numbers:
             data = int(numbers.read().split()[5]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_DATA, (data + memory, data + memory))

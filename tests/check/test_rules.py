@@ -441,7 +441,7 @@ def test_a_silent_item_beside_one_of_which_nothing_is_sent_has_none_to_follow():
         (f"pipelines: {{default: [step: {{script: [make], after_script: [{PAGE}]}}]}}", ["unknown-key"]),
         (f"pipelines: {{default: [step: {{script: [make], afterscript: [{PAGE}]}}]}}", ["unknown-key"]),
         (f"pipelines: {{default: [step: {{script: [make], after-scripts: [{PAGE}]}}]}}", ["unknown-key"]),
-        (f"pipelines: {{default: [step: {{script: [make], after-script: [[{PAGE}]]}}]}}", ["unknown-key"]),
+        (f"pipelines: {{default: [step: {{script: [make], after-script: [[{PAGE}]]}}]}}", ["default-pages-every-branch", "unknown-key"]),
         (f"pipelines: {{default: [step: {{script: [make], on-fail: {{script: [{PAGE}]}}}}]}}", ["unknown-key"]),
         (f"pipelines: {{default: [step: {{script: [make]}}, after_script: [{PAGE}]]}}", ["unknown-key"]),
         (pipelines(main=after("{pipe: docker://acme/pager:1, variables: [INTEGRATION_KEY: $K]}")), ["variables-not-read"]),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipe import definition_file
 from pipe.build import Build
-from pipe.definition import of_json
+from pipe.definition import Definition, Pipeline, of_json
 from pipe.lib import wall
 from tests.unit.files import DEFAULT, DEPLOY, MAIN, PLAIN, PR, TAG, of_step, pager, read, step
 
@@ -236,6 +236,18 @@ def test_a_fifo_ends_with_the_time(tmp_path, monkeypatch):
 )
 def test_no_text_at_all_raises(text):
     definition_file.parse(text.encode(errors="replace"))
+
+
+@pytest.mark.parametrize("answer", [[], ["x"], [[], [], [], "", False, 1], [[["branches"]], [], [], "", False], 7, {}])
+def test_an_answer_that_is_no_definition_is_doubt(monkeypatch, tmp_path, answer):
+    monkeypatch.setattr("pipe.lib.wall.ask", lambda *_, **__: answer)
+    assert definition_file.read(tmp_path).unread.endswith("could not be read (the answer makes no sense)")
+
+
+def test_patterns_without_an_end_do_not_hold_up_the_page():
+    many = Definition(tuple(Pipeline("branches", "*?" * 500 + str(n)) for n in range(1000)))
+    build = MAIN._replace(branch="a" * 1000)
+    assert len(many.possible(build)) == 1000  # any could be it, since none was tried
 
 
 def test_a_step_s_name_is_read_as_bitbucket_s_answers_are():

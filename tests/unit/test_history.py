@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipe.bitbucket import Unreadable
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.history import MAX_STEP_LISTS, History, read
 from tests.unit.files import MAIN
@@ -226,3 +227,11 @@ def test_each_build_is_asked_for_once():
 
 def test_a_build_that_is_not_finished_says_nothing():
     assert read(Api(build(11, ""), OWN), OWN, MAIN) == History((), OWN)
+
+
+def test_where_bitbucket_does_not_say_on_which_ref_it_runs_no_other_build_can_be_told_apart():
+    with pytest.raises(Unreadable, match="on which ref"):
+        read(Api(build(11, "FAILED")), OWN._replace(ref_type="", ref_name=""), MAIN)
+    assert (
+        read(Api(), OWN._replace(ref_type="", ref_name=""), MAIN.told_of(None)).builds == ()
+    )  # told of, unplaced anyway

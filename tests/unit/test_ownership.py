@@ -259,6 +259,11 @@ ENV_KEY, PRODUCTION, ANY_ENV = "shop-$BITBUCKET_DEPLOYMENT_ENVIRONMENT", ", depl
 SHARED_BY_TWO, OWN_KEY_SPELLED = says("a and b use the same key", ONE_EACH), "bitbucket:acme/shop:branch/main:step"
 
 
+OF_ANOTHER_KIND = says(
+    "b and c can use the same DEDUP_KEY in a place of another kind", "Give each DEDUP_KEY a word of its own"
+)
+
+
 def elsewhere(names: str) -> Ownership:
     return says(f"{names} can use the same DEDUP_KEY elsewhere", BRANCH_INTO_IT)
 
@@ -298,7 +303,8 @@ def elsewhere(names: str) -> Ownership:
         (pipelines(tags=keyed("a", HERE)), "shop-v1.0", TAG, elsewhere("a")),
         (pipelines(main=f"{keyed('a', ENV_KEY, more=PRODUCTION)}, {keyed('b', ENV_KEY, more=PRODUCTION)}"), "shop-production", DEPLOY, SHARED_BY_TWO),
         (pipelines(main=keyed("a", ENV_KEY, more=PRODUCTION), default=keyed("b", ENV_KEY, more=", deployment: test")), "shop-production", DEPLOY, OWNED),
-        (pipelines(main=keyed("a", ENV_KEY, more=PRODUCTION), default=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-production", DEPLOY, OWNED),
+        (pipelines(main=f"{keyed('a', ENV_KEY, more=PRODUCTION)}, {keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-production", DEPLOY, OWNED),
+        (pipelines(main=keyed("a", ENV_KEY, more=PRODUCTION), default=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-production", DEPLOY, OF_ANOTHER_KIND),
         (pipelines(main=keyed("a", HERE, more=PRODUCTION)), "shop-production", DEPLOY, OWNED),
         (pipelines(main=keyed("a", "shop-production", more=PRODUCTION)), "shop-production", DEPLOY, OWNED),
         (pipelines(main=keyed("a", "shop-production", more=", deployment: test")), "shop-production", DEPLOY, elsewhere("a")),
@@ -386,3 +392,51 @@ def test_a_script_of_an_ordinary_step_runs_only_after_a_success():
     text = "triggers: {pipeline-completed: [{condition: x, pipelines: [told]}]}\npipelines: {custom: {told: [%s], plain: [%s]}, default: [{step: {script: [%s]}}]}"
     found = placed(read(text % (step(where="script"), step(where="script"), pager())), MAIN, "", "")
     assert [one.runs_only_after_a_success for one in found] == [False, True, True]
+
+
+def two(alert: str) -> str:
+    return DEFAULT % f"{step('a', alert)}, {step('b', alert)}"
+
+
+def two_codes(*codes: str) -> str:
+    items = ", ".join(pager("checks", exit_code=code) for code in codes)
+    return DEFAULT % f"{{step: {{name: a, script: [make], after-script: [{items}]}}}}"
+
+
+ON_PRODUCTION = Build(repository="acme/shop", branch="production")
+BRANCH_AND_ENVIRONMENT = (
+    DEFAULT
+    % f"{keyed('t', 'x $BITBUCKET_BRANCH')}, {step('d', dedup_key='x $BITBUCKET_DEPLOYMENT_ENVIRONMENT', more=', deployment: production')}"
+)
+TRIGGERED = "{triggers: {pullrequest-push: [{pipelines: [n]}]}, pipelines: {custom: {n: [%s]}}}"
+ALIKE, ELSEWHERE = "a and b use the same key", "t can use the same DEDUP_KEY elsewhere"
+CAN_USE_IT = "can use the same DEDUP_KEY in a place of another kind"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "key", "build", "why_not"),
+    [
+        # what a run takes off a name or leaves out of it, the file's reader does too
+        (two("\"'unit tests'\""), "unit tests", "", MAIN, ALIKE), (two('"\\u200eunit tests"'), "unit tests", "", MAIN, ALIKE),
+        (two("'tests $?'"), "tests 0", "", MAIN, ALIKE), (two("'tests$[1+1]'"), "tests2", "", MAIN, ALIKE), (two("'null'"), "null", "", MAIN, ALIKE),
+        (two("'http://u:p@x'"), "http://****@x", "", MAIN, ALIKE),
+        (two("checks").replace("after-script: [", "after-script: [[").replace("}}]}}", "}}]]}}"), "checks", "", MAIN, ALIKE),
+        # two codes of one step
+        (two_codes("$LINT", "$TEST"), "checks", "", MAIN, "2 pipes of a use the same key"), (two_codes("$LINT", "$LINT"), "checks", "", MAIN, ""),
+        (two_codes("", "$BITBUCKET_EXIT_CODE"), "checks", "", MAIN, ""),
+        # one word for a branch and for an environment
+        (BRANCH_AND_ENVIRONMENT, "", "x production", ON_PRODUCTION, f"d {CAN_USE_IT}"), (BRANCH_AND_ENVIRONMENT, "", "x production", DEPLOY, f"t {CAN_USE_IT}"),
+        (BRANCH_AND_ENVIRONMENT, "", "x main", MAIN, ""),
+        # a part of a branch's name is the same on other branches
+        (DEFAULT % keyed("t", "x ${BITBUCKET_BRANCH%-*}"), "", "x main", MAIN, ELSEWHERE), (DEFAULT % keyed("t", "x $(cut $BITBUCKET_BRANCH)"), "", "x main", MAIN, ELSEWHERE),
+        (DEFAULT % keyed("t", "x ${BITBUCKET_BRANCH}"), "", "x main", MAIN, ""), (DEFAULT % keyed("t", "x $BITBUCKET_BRANCH"), "", "x main", MAIN, ""),
+        # the branch of a pipeline that a pull request or another pipeline may have started
+        (TRIGGERED % keyed("t", "x $BITBUCKET_BRANCH"), "", "x main", MAIN, ELSEWHERE),
+        ("{pipelines: {custom: {n: [%s]}}}" % keyed("t", "x $BITBUCKET_BRANCH"), "", "x main", MAIN, ""),
+        # shards by the whole index alone
+        (DEFAULT % SHARDS.replace("unit $BITBUCKET_PARALLEL_STEP", "'unit ${BITBUCKET_PARALLEL_STEP:+s}'"), "unit s", "", MAIN, "2 steps called u use the same key"),
+        (DEFAULT % SHARDS.replace("unit $BITBUCKET_PARALLEL_STEP", "unit $(expr $BITBUCKET_PARALLEL_STEP / 2)"), "unit 0", "", MAIN, "2 steps called u use the same key"),
+    ],
+)  # fmt: skip
+def test_what_else_could_have_opened_an_alert_keeps_it_open(text, name, key, build, why_not):
+    assert of_step(text, name, key, build).why_not == why_not

@@ -111,7 +111,7 @@ def test_good_values(environ, expected):
         ("TIMEOUT", "0.001"), ("TIMEOUT", "0.9"),
         ("BRANCHES", "main, dev"), ("BRANCHES", "[main]"), ("BRANCHES", "main|develop"), ("BRANCHES", "(main|develop)"), ("BRANCHES", "main;develop"),
         ("BRANCHES", "^main$"), ("BRANCHES", "main$"), ("BRANCHES", "/main"), ("BRANCHES", "{main}"), ("BRANCHES", "refs/heads/main"), ("BRANCHES", "{main, dev}"), ("BRANCHES", '["main"]'), ("BRANCHES", 'main "dev"'),
-        ("BRANCHES", "{main,dev"), ("BRANCHES", "a[b"), ("TAGS", "refs/tags/v1"), ("SEVERITY_COUNT", "1"), ("IGNORE_EXIT_CODES", "130 x"), ("LOG_LINES", "-5"), ("BITBUCKET_API_URL", "api"),
+        ("BRANCHES", "{main,dev"), ("BRANCHES", "!dev"), ("BRANCHES", "release/.*"), ("BRANCHES", "main/"), ("BRANCHES", "a..b"), ("BRANCHES", "main~1"), ("BRANCHES", "origin:main"), ("BRANCHES", "m" * 251), ("BRANCHES", "{" + "," * 100_000), ("BRANCHES", "a[b"), ("TAGS", "refs/tags/v1"), ("SEVERITY_COUNT", "1"), ("IGNORE_EXIT_CODES", "130 x"), ("LOG_LINES", "-5"), ("BITBUCKET_API_URL", "api"),
     ],
 )  # fmt: skip
 def test_a_bad_optional_value_falls_back_to_its_default_and_is_told(name, value):
@@ -128,6 +128,15 @@ def test_an_exit_code_that_is_no_integer_tells_nothing_and_is_never_a_zero(code)
     assert settings.exit_code is None
     assert settings.bad_exit_code.startswith("EXIT_CODE: ")
     assert settings.problems
+
+
+@pytest.mark.parametrize("own", ["01", "-0", "0x1", "+1", "1.0", "１", "99999999999", "failed"])
+def test_a_zero_beside_a_code_of_bitbucket_s_that_cannot_be_read_tells_nothing(own):
+    settings = read({**GOOD, "EXIT_CODE": "0", "BITBUCKET_EXIT_CODE": own})
+    assert settings.exit_code is None
+    assert settings.bad_exit_code.startswith("BITBUCKET_EXIT_CODE: ")
+    assert settings.problems == (settings.bad_exit_code,)
+    assert read({**GOOD, "EXIT_CODE": "2", "BITBUCKET_EXIT_CODE": own}).exit_code == 2
 
 
 def test_a_build_status_that_is_none_tells_nothing():

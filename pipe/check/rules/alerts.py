@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 
+from pipe import definition_file
 from pipe.check.container import Place
 from pipe.check.model import Use
 from pipe.check.promise import BY_HAND, PAGES, openers
 from pipe.check.refs import ELSEWHERE
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.source import Map, Seq, holds_variable, items_of, text_of
+from pipe.check.source import Map, Seq, holds_variable, text_of
 from pipe.check.table import Row
 from pipe.placement import same_environment
 from pipe.subject import line_of
@@ -208,7 +209,9 @@ def _differ(one: Use, other: Use) -> bool:
 
 def _script(use: Use) -> list[str]:
     return [
-        text for entry in items_of(use.at.body.get("script")) if not isinstance(entry, Map) and (text := text_of(entry))
+        text
+        for entry in definition_file.entries(use.at.body.get("script"))
+        if not isinstance(entry, Map) and (text := text_of(entry))
     ]
 
 
@@ -227,8 +230,9 @@ def _meet(one: Place, other: Place) -> bool:
 
 
 def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
-    """One for each group of items that share an alert."""
+    """One for each group of items that share an alert, at a line that none has yet: an anchor is in many groups."""
     groups: set[object] = set()
+    taken: set[int] = set()
     for row in checked.rows:
         if BY_HAND not in row.promise.on_success or row.use.misread or _kind(checked, row) != code:
             continue
@@ -240,7 +244,9 @@ def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
             group = row.line
         if group not in groups:
             groups.add(group)
-            yield Found(row.line, _what(row, alike), _by_anchor(alike))
+            line = next((n for n in (row.line, *sorted(one.line for one in alike)) if n not in taken), row.line)
+            taken.add(line)
+            yield Found(line, _what(row, alike), _by_anchor(alike))
 
 
 def _by_anchor(alike: list[Use]) -> str:

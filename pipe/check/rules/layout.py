@@ -98,7 +98,7 @@ def _outside_of_steps(node: Any, ours: set[str]) -> Iterator[Unread]:
             yield from _outside_of_steps(item, ours)
     elif isinstance(node, Map) and not any(isinstance(node.get(key), Map) for key in ("step", "final")):
         for key, value in node.items():
-            if any(definition_file.is_ours(one, ours) for one in items_of(value)):
+            if any(definition_file.is_ours(one, ours) for one in definition_file.entries(value)):
                 if key != "after-script":
                     yield Unread(node.line_of(key), "A pipe outside of any step", key)
             else:
@@ -123,7 +123,9 @@ variables:
 def variables_not_read(checked: Checked) -> Iterator[Found]:
     ours = {id(use.node) for use in checked.file.uses}
     for step in checked.file.steps:
-        for item in (one for key in SCRIPTS for one in items_of(step.body.get(key)) if isinstance(one, Map)):
+        for item in (
+            one for key in SCRIPTS for one in definition_file.entries(step.body.get(key)) if isinstance(one, Map)
+        ):
             names = misread(item) if "pipe" in item else []
             if names and (id(item) in ours or "INTEGRATION_KEY" in dict(names)):
                 is_list = isinstance(item.get("variables"), Seq)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pipe import definition_file
 from pipe.check.model import File, Use
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.source import Map, Seq, items_of, shell_lines, text_of
+from pipe.check.source import Map, Seq, shell_lines, text_of
 
 PAGER_FIRST = """
 after-script:
@@ -94,7 +95,7 @@ def behind_a_line(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if use.item.place != "after-script":
             continue
-        entries = items_of(use.at.body.get("after-script"))
+        entries = list(definition_file.entries(use.at.body.get("after-script")))
         unchecked = False
         for entry in entries[: next(index for index, entry in enumerate(entries) if entry is use.node)]:
             unchecked = unchecked or any(re.match(r"set \+e\b", line) for _, line in shell_lines(entry))
