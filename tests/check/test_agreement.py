@@ -372,7 +372,7 @@ WHY_A_WARNING = {
 }
 
 
-@settings(max_examples=60)
+@settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "60")))
 @given(files())
 def test_what_is_by_hand_or_cannot_be_told_has_a_finding_that_says_why(text):
     made = report(Path("bitbucket-pipelines.yml"), text.encode())

@@ -238,10 +238,10 @@ def _open_alerts(checked: Checked, code: str) -> Iterator[Found]:
             continue
         alike = _alike(checked, row) if row.use.is_by_exit_code else []
         group: object = frozenset(one.line for one in alike) | {row.line}
-        if not row.use.is_by_exit_code:
-            group = row.promise.why
-        elif row.use.item.dedup_key or not row.use.at.has_clone:  # the others are not named
+        if row.use.item.dedup_key or (row.use.is_by_exit_code and not row.use.at.has_clone):  # the others are not named
             group = row.line
+        elif not row.use.is_by_exit_code:
+            group = row.promise.why
         if group not in groups:
             groups.add(group)
             line = next((n for n in (row.line, *sorted(one.line for one in alike)) if n not in taken), row.line)
@@ -286,9 +286,7 @@ def _kind(checked: Checked, row: Row) -> str:
         return "no-alert-name-without-clone"
     alike = _alike(checked, row)
     if use.item.alert_name:
-        blind = [one for one in alike if one.is_by_exit_code and not one.at.has_clone]
-        unseen = any(len(_together(one, alike)) > 1 for one in blind)
-        return "alert-name-without-clone" if unseen else "alert-name-twice"
+        return "alert-name-twice"
     return _kind_of_unnamed(row, alike)
 
 
