@@ -7,11 +7,10 @@ BUILD_STATUS unless two pipelines say it. What cannot be read is doubt: then not
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
 from pipe.build import Build
-from pipe.definition import Definition
+from pipe.definition import Definition, Step
 from pipe.placement import STEPS_OWN_CODE, Placed, names_variable, openers, place_of, same_environment
 from pipe.subject import STEP, Subject
 
@@ -85,7 +84,7 @@ def _crowded(found: list[Placed]) -> list[Placed]:
     steps: dict[int, dict[object, Placed]] = {}
     for one in found:
         texts = f"{one.item.alert_name} {one.item.dedup_key}"
-        code = "" if one.item.exit_code in STEPS_OWN_CODE else one.item.exit_code
+        code = one.item.exit_code not in STEPS_OWN_CODE and one.item.exit_code
         sharded = one.step.group and names_variable(texts, "BITBUCKET_PARALLEL_STEP")
         which = (one.step.group, texts, code) if sharded else (id(one.step), code)
         steps.setdefault(id(one.pipeline), {})[which] = one
@@ -125,12 +124,16 @@ def _imports(definition: Definition, build: Build) -> bool:
 def _names(several: list[Placed]) -> str:
     """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
     alone = len({id(one.pipeline) for one in several}) == 1
-    labels = [one.name if alone else f"{one.name} ({one.pipeline.label})" for one in several]
-    steps = Counter(label for label, _ in {(label, id(one.step)) for label, one in zip(labels, several, strict=True)})
-    words = []
-    for label, times in Counter(labels).items():
-        many = f"{steps[label]} steps called {label}" if steps[label] > 1 else f"{times} pipes of {label}"
-        words.append(label if times == 1 else many)
+    called: dict[str, list[Step]] = {}
+    for one in several:
+        label = one.name if alone else f"{one.name} ({one.pipeline.label})"
+        called.setdefault(label, []).append(one.step)
+    words = [label if len(steps) == 1 else f"{_count(steps)} {label}" for label, steps in called.items()]
     if len(words) > MAX_NAMED_STEPS:
         words[MAX_NAMED_STEPS:] = [f"{len(words) - MAX_NAMED_STEPS} more"]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _count(steps: list[Step]) -> str:
+    different = len({id(step) for step in steps})
+    return f"{different} steps called" if different > 1 else f"{len(steps)} pipes of"

@@ -166,7 +166,7 @@ def _literal_parts(text: str) -> tuple[str, ...]:
 
 def names_variable(text: str, variable: str) -> bool:
     """Whether the whole value of a variable stands in a text: not a part of it, nor what a command makes of it."""
-    plain = re.split(r"\$\(|`", text, maxsplit=1)[0]
+    plain = re.split(r"\$\(|`", text)[0]
     return re.search(rf"(?<!\\)\$(?:{variable}(?!\w)|\{{{variable}\}})", plain) is not None
 
 

@@ -230,8 +230,10 @@ def test_a_build_that_is_not_finished_says_nothing():
 
 
 def test_where_bitbucket_does_not_say_on_which_ref_it_runs_no_other_build_can_be_told_apart():
-    with pytest.raises(Unreadable, match="on which ref"):
+    with pytest.raises(Unreadable) as error:
         read(Api(build(11, "FAILED")), OWN._replace(ref_type="", ref_name=""), MAIN)
+    says = ("Bitbucket's answer does not say on which ref this pipeline runs", "")
+    assert (error.value.reason, error.value.advice) == says
     assert (
         read(Api(), OWN._replace(ref_type="", ref_name=""), MAIN.told_of(None)).builds == ()
     )  # told of, unplaced anyway

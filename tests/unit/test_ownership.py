@@ -427,6 +427,8 @@ CAN_USE_IT = "can use the same DEDUP_KEY in a place of another kind"
         # one word for a branch and for an environment
         (BRANCH_AND_ENVIRONMENT, "", "x production", ON_PRODUCTION, f"d {CAN_USE_IT}"), (BRANCH_AND_ENVIRONMENT, "", "x production", DEPLOY, f"t {CAN_USE_IT}"),
         (BRANCH_AND_ENVIRONMENT, "", "x main", MAIN, ""),
+        (BRANCH_AND_ENVIRONMENT.replace("default: [", "branches: {production: [").replace("production}}]", "production}}]}"), "", "x production", DEPLOY, f"t {CAN_USE_IT}"),
+        (BRANCH_AND_ENVIRONMENT.replace("default: [", "branches: {main: [").replace("production}}]", "production}}]}"), "", "x production", DEPLOY, ""),
         # a part of a branch's name is the same on other branches
         (DEFAULT % keyed("t", "x ${BITBUCKET_BRANCH%-*}"), "", "x main", MAIN, ELSEWHERE), (DEFAULT % keyed("t", "x $(cut $BITBUCKET_BRANCH)"), "", "x main", MAIN, ELSEWHERE),
         (DEFAULT % keyed("t", "x ${BITBUCKET_BRANCH}"), "", "x main", MAIN, ""), (DEFAULT % keyed("t", "x $BITBUCKET_BRANCH"), "", "x main", MAIN, ""),
