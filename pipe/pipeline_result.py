@@ -109,8 +109,7 @@ def _passed_whole(look: Look) -> Outcome | None:
 def _broken_steps(look: Look) -> Outcome | None:
     if not look.broken:
         return None
-    words = {step.result for step in look.broken}
-    verb = {"EXPIRED": "expired"}.get(words.pop(), "failed") if len(words) == 1 else "failed"
+    verb = "expired" if {step.result for step in look.broken} == {"EXPIRED"} else "failed"
     return _failure(look, f"Bitbucket says that {_named(look.broken)} {verb}")
 
 
