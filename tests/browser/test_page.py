@@ -35,12 +35,13 @@ def test_the_demo_s_story_arrives_live(page: Page, sandbox: Sandbox, capsys: pyt
 
     def seen() -> bool:
         titles.add(page.chrome.title.split(")")[0] + ")")
-        return page.count(".incidents > li[class]") == 7 and "2 open" in page.text
+        return page.count(".incidents > li[class]") == 7 and page.count(".incidents > li.acknowledged") == 1
 
     while story.is_alive():
         seen()
     story.join()
-    page.until(seen)
+    page.until(seen)  # the story ends with an acknowledgement
+    assert "2 open" in page.text
     assert page.run("return window.stays")  # it was never loaded again
     assert {"(1)", "(2)"} <= titles
     rows = page.run(
