@@ -299,7 +299,9 @@ def _fit(label: str, name: str) -> int:
     if label == name:
         return 10**6
     fitting = [_alternative(pattern, name) for pattern in patterns]
-    return 1000 * len("".join(fitting)) - len(label) if all(fitting) else 0
+    text = "".join(fitting)
+    literal = len(text.replace("*", ""))
+    return 500 + 1000 * literal - 10 * text.count("**") - len(label) if all(fitting) else 0
 
 
 def _alternative(pattern: str, name: str) -> str:
