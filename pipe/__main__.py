@@ -21,11 +21,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # of libraries, for programmers: requests warns that it cannot guess encodings
 
-from pipe import bitbucket, definition_file
+from pipe import definition_file
 from pipe.build import Build
 from pipe.delivery import deliver
 from pipe.event import Event
@@ -33,6 +34,9 @@ from pipe.lib.environment import present
 from pipe.log import Log
 from pipe.run import Plan, plan, plan_without_reading
 from pipe.settings import PROXIES, Settings
+
+if TYPE_CHECKING:
+    from pipe.bitbucket.reader import Reader
 
 SECOND_TIMEOUT = 20.0  # seconds for each event behind the alert's: they must not hold up the step
 
@@ -64,7 +68,9 @@ class Run:
             self.log.fail(f"{why}. Please report this.")
             self.carry_out(plan_without_reading(self.settings, self.build, why))
 
-    def connect(self, seconds: float = bitbucket.BUDGET_SECONDS) -> bitbucket.Bitbucket:
+    def connect(self, seconds: float) -> Reader:
+        from pipe import bitbucket  # only needed with a token
+
         settings = self.settings
         return bitbucket.connect(
             settings.bitbucket_api_url,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from pipe.bitbucket.runs import PipelineRun
 from pipe.lib.environment import present
 from pipe.lib.text import one_line
+
+if TYPE_CHECKING:
+    from pipe.bitbucket import PipelineRun
 
 SITE = "https://bitbucket.org"
 MAX_VALUE_LENGTH = 1000  # characters of a variable of Bitbucket's; git names no longer refs

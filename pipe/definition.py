@@ -92,6 +92,13 @@ class Definition(NamedTuple):
         wanted = "" if section == "default" else pattern
         return next((p for p in self.pipelines if (p.section, p.pattern) == (section, wanted)), None)
 
+    def may_be_a_pager(self, selector: tuple[str, str]) -> bool:
+        """Whether the pipeline is one of `pagers`, or may be one where the file or Bitbucket does not say."""
+        kind, pattern = selector
+        if kind and kind != "custom":
+            return False
+        return pattern in self.pagers() if self.is_read and pattern else True
+
     def pagers(self) -> tuple[str, ...]:
         """The custom pipelines that are told how another one ended, and in which this pipe stands in a script."""
         return tuple(

@@ -7,23 +7,18 @@ run in it had failed when it last ran, or when another pipeline with the same ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipe.bitbucket import Unreadable
-from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.build import Build
 from pipe.outcome import BROKEN, PASSED
 from pipe.subject import of_pipeline
 
+if TYPE_CHECKING:
+    from pipe.bitbucket import PipelineRun, StepRun
+    from pipe.bitbucket.reader import Reader
+
 MAX_STEP_LISTS = 20  # requests for the steps of one build each; what they do not settle is in doubt
-
-
-class Builds(Protocol):
-    """What is asked of Bitbucket's API; raises Unreadable."""
-
-    def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]: ...
-
-    def builds(self, branch: str) -> tuple[PipelineRun, ...]: ...
 
 
 class History(NamedTuple):
@@ -42,7 +37,7 @@ class History(NamedTuple):
         newest = next(self.newer, None)
         return newest if newest and newest.result in PASSED else None
 
-    def doubt(self, api: Builds, skipped: tuple[str, ...]) -> str:
+    def doubt(self, api: Reader, skipped: tuple[str, ...]) -> str:
         """Why this build's success does not show that all is fixed; empty where it does. `skipped`: the names of the
         steps that did not run."""
         if failed := next(filter(_failed, self.newer), None):
@@ -90,7 +85,7 @@ class TooManyLists(Exception):
 class _StepLists:
     """The steps of builds, each build asked for once."""
 
-    def __init__(self, api: Builds) -> None:
+    def __init__(self, api: Reader) -> None:
         self._api = api
         self._known: dict[str, tuple[StepRun, ...]] = {}
 
@@ -107,7 +102,7 @@ class _StepLists:
 
 
 def read(
-    api: Builds,
+    api: Reader,
     own: PipelineRun,
     about: Build,
     dedup_key: str = "",

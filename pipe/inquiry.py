@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-from pipe.bitbucket import Unreadable
-from pipe.bitbucket.runs import PipelineRun
+from pipe.bitbucket import BUDGET_SECONDS, Unreadable
 from pipe.build import SITE, Build
 from pipe.definition import Definition, Pipeline
-from pipe.history import Builds, read
-from pipe.outcome import Outcome, Result
+from pipe.history import read
+from pipe.outcome import Answer, Outcome, Result
 from pipe.pipeline_result import Look, judge, judge_told, look
 from pipe.placement import Placed
+
+if TYPE_CHECKING:
+    from pipe.bitbucket import PipelineRun
+    from pipe.bitbucket.reader import Reader
+
+__all__ = ["BUDGET_SECONDS", "ask_about_told", "ask_own"]
 
 PAUSE = 1.0  # seconds before the second look at unfinished steps; each further pause is that much longer
 RESERVE = 2.5  # seconds of the budget that waiting leaves for what is asked after it
 
 
-class Api(Builds, Protocol):
-    """What is asked of Bitbucket's API here; raises Unreadable."""
-
-    @property
-    def time_left(self) -> float: ...
-
-    def pipeline(self, uuid: str) -> PipelineRun: ...
-
-
-class Answer(NamedTuple):
-    """How it went, of which build, and what stands beside it."""
-
-    outcome: Outcome
-    about: Build
-    run: PipelineRun | None = None
-    newer_build: str = ""  # "#813 SUCCESSFUL https://…"
-    newer_passed: str = ""  # "#813"
-    may_be_own: bool = False  # it is about a pipeline that may be the pager's own
-    refused: bool = False  # the token was refused
-
-
 def ask_own(
-    api: Api,
+    api: Reader,
     build: Build,
     definition: Definition,
     placed: tuple[Placed, ...],
@@ -74,14 +58,14 @@ def ask_own(
     return _with_history(Answer(outcome, build, run), api, dedup_key, pages)
 
 
-def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition, dedup_key: str) -> Answer:
+def ask_about_told(api: Reader, told: Outcome, build: Build, definition: Definition, dedup_key: str) -> Answer:
     """The pipeline that this run is told of. Where Bitbucket does not answer, its ref is not known."""
     unknown = build.told_of(None)
     try:
         run = api.pipeline(build.told.uuid)
     except Unreadable as error:
         reason = f"{told.reason}; {_why(error)}"
-        may_be_own = may_be_the_pagers_own(None, build.told.selector, build, definition)
+        may_be_own = definition.may_be_a_pager(build.told.selector)
         return Answer(told._replace(reason=reason), unknown, may_be_own=may_be_own, refused=error.refused)
     run = run._replace(
         selector_type=run.selector_type or build.told.selector_type,
@@ -94,13 +78,13 @@ def ask_about_told(api: Api, told: Outcome, build: Build, definition: Definition
         outcome = judge_told(told, view)
     except Unreadable as error:
         outcome, refused = outcome._replace(doubt=_why(error), error=run.error), error.refused
-    may_be_own = may_be_the_pagers_own(api, selector, build, definition)
+    may_be_own = _may_be_the_pagers_own(api, selector, build, definition)
     return _with_history(
         Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api, dedup_key, lambda _: True
     )
 
 
-def _looked_at(api: Api, run: PipelineRun, build: Build, definition: Definition, placed: tuple[Placed, ...]) -> Look:
+def _looked_at(api: Reader, run: PipelineRun, build: Build, definition: Definition, placed: tuple[Placed, ...]) -> Look:
     pipelines = _pipelines(definition, build, (run.selector_type, run.selector_pattern))
     here = (one for one in placed if one.may_lack_exit_code)
     missing = any(one.item.place == "after-script" and not one.step.final for one in here)
@@ -112,7 +96,7 @@ def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) 
     return (own,) if own else definition.possible(build)
 
 
-def _with_history(answer: Answer, api: Api, dedup_key: str, pages: Callable[[tuple[str, str]], bool]) -> Answer:
+def _with_history(answer: Answer, api: Reader, dedup_key: str, pages: Callable[[tuple[str, str]], bool]) -> Answer:
     """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one. `pages`:
     whether the pipeline of a selector can open an alert."""
     outcome, run = answer.outcome, answer.run
@@ -134,19 +118,18 @@ def _with_history(answer: Answer, api: Api, dedup_key: str, pages: Callable[[tup
     )
 
 
-def may_be_the_pagers_own(api: Api | None, selector: tuple[str, str], build: Build, definition: Definition) -> bool:
+def _may_be_the_pagers_own(api: Reader, selector: tuple[str, str], build: Build, definition: Definition) -> bool:
     """Whether the pipeline that ended is, or may be, one that this pager runs in: then a failure of its own must not
     start it again for ever."""
-    kind, pattern = selector
-    if kind and kind != "custom":
+    if not definition.may_be_a_pager(selector):
         return False
-    if definition.is_read and pattern:
-        return pattern in definition.pagers()
+    if definition.is_read or not selector[1]:
+        return True
     try:
-        own = api.pipeline(build.pipeline_uuid) if api and pattern else None
+        own = api.pipeline(build.pipeline_uuid)
     except Unreadable:
-        own = None
-    return not own or not own.selector_type or (own.selector_type, own.selector_pattern) == selector
+        return True
+    return not own.selector_type or (own.selector_type, own.selector_pattern) == selector
 
 
 def _why(error: Unreadable) -> str:

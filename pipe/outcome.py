@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipe.build import Build
 from pipe.placement import Placed
 from pipe.settings import Settings
+
+if TYPE_CHECKING:
+    from pipe.bitbucket import PipelineRun
 
 BROKEN = ("FAILED", "ERROR", "SYSTEM_ERROR", "USER_ERROR", "EXPIRED")
 PASSED = ("SUCCESSFUL", "PASSED", "SUCCESS")
@@ -43,6 +46,23 @@ class Outcome(NamedTuple):
     doubt: str = ""  # why a success may not be one
     unfinished: bool = False  # to be asked again: other steps are still running
     selector: tuple[str, str] = ("", "")  # what started the pipeline, by Bitbucket's API
+
+    @property
+    def of_another(self) -> bool:
+        """Whether it speaks for the pipeline that this run is told of: beside a failure of its own step it does not."""
+        return self.told and not self.of_step
+
+
+class Answer(NamedTuple):
+    """How it went, of which build, and what Bitbucket says beside it."""
+
+    outcome: Outcome
+    about: Build
+    run: PipelineRun | None = None
+    newer_build: str = ""  # "#813 SUCCESSFUL https://…"
+    newer_passed: str = ""  # "#813"
+    may_be_own: bool = False  # it is about a pipeline that may be the pager's own
+    refused: bool = False  # the token was refused
 
 
 def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pipe import evidence
-from pipe.bitbucket import FailedTests, Unreadable
 from pipe.build import Build
 from pipe.evidence import Evidence
 from pipe.evidence.commit import MAX_AUTHOR, MAX_SUBJECT
 from pipe.evidence.log_tail import tail
-from pipe.inquiry import Answer
 from pipe.lib.text import one_line
-from pipe.outcome import Result
+from pipe.lib.wall import Unread
+from pipe.outcome import Answer, Result
 from pipe.settings import Settings
+
+if TYPE_CHECKING:
+    from pipe.bitbucket.reader import Connect
 
 SECONDS = 2.0  # for each thing that Bitbucket's API is asked
 
 
-class Source(Protocol):
-    def failed_tests(self, pipeline_uuid: str, step_uuid: str) -> FailedTests: ...
-
-    def log_tail(self, pipeline_uuid: str, step_uuid: str) -> tuple[bytes, bool]: ...
-
-
-def gather(settings: Settings, build: Build, answer: Answer, connect: Callable[[float], Source]) -> Evidence:
+def gather(settings: Settings, build: Build, answer: Answer, connect: Connect) -> Evidence:
     """`answer`: how it went; where Bitbucket's API told it, the tests and the commit come from there too."""
     outcome, run = answer.outcome, answer.run
     failed = outcome.result is Result.FAILED
-    here = outcome.of_step or not outcome.told
+    here = not outcome.of_another
     reads_tests = settings.test_reports != ("none",)
     found = evidence.gather(
         clone=build.clone,
@@ -63,26 +58,22 @@ def _without_log(settings: Settings, found: Evidence, *, failed: bool) -> Eviden
     return found._replace(warnings=(*found.warnings, f"LOG_LINES does nothing here: {why}."))
 
 
-def _with_tests(
-    settings: Settings, found: Evidence, connect: Callable[[float], Source], pipeline: str, step: str
-) -> Evidence:
+def _with_tests(settings: Settings, found: Evidence, connect: Connect, pipeline: str, step: str) -> Evidence:
     # Its patterns take a while to compile, and most runs come without a token.
     from pipe.evidence.failure import describe
 
     try:
         tests = connect(SECONDS).failed_tests(pipeline, step)
-    except Unreadable as error:
-        return found._replace(warnings=(*found.warnings, f"The test reports could not be read: {error.reason}."))
+    except Unread as error:
+        return found._replace(warnings=(*found.warnings, f"The test reports could not be read: {error}."))
     entries = tuple(describe(*case, conceal=settings.mask.text) for case in tests.cases)
     return found._replace(failed_tests=entries, failed_tests_total=tests.failed, tests_total=tests.total)
 
 
-def _with_log(
-    settings: Settings, found: Evidence, connect: Callable[[float], Source], pipeline: str, step: str
-) -> Evidence:
+def _with_log(settings: Settings, found: Evidence, connect: Connect, pipeline: str, step: str) -> Evidence:
     try:
         raw, cut = connect(SECONDS).log_tail(pipeline, step)
         end = tail(raw, settings.log_lines, settings.mask.text, cut_in_front=cut)
-    except Unreadable as error:
-        return found._replace(warnings=(*found.warnings, f"The log's tail could not be read: {error.reason}."))
+    except Unread as error:
+        return found._replace(warnings=(*found.warnings, f"The log's tail could not be read: {error}."))
     return found._replace(log_tail=end)

@@ -160,6 +160,8 @@ def _could_be(text: str, value: str) -> bool:
 @lru_cache(maxsize=1024)
 def _literal_parts(text: str) -> tuple[str, ...]:
     """What stands around the `$…` of a text. What comes behind a `$(`, a `$[` or a backtick can be anything."""
+    if not set("$`\\") & set(text):
+        return (" ".join(text.split()),)
     expanded = r"\$\{[^}]*\}?|\$[(\[].*|\$\w+|\$[^\w\s]?|`.*|\\.?"
     return tuple(re.split(rf"\s*(?:{expanded})\s*", " ".join(text.split())))
 

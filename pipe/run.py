@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipe import event, ownership, placement, subject
 from pipe.build import Build
@@ -12,26 +12,20 @@ from pipe.definition import Definition
 from pipe.event import Event, Story
 from pipe.evidence import Evidence
 from pipe.filters import kept_out
-from pipe.inquiry import Answer, Api, ask_about_told, ask_own, may_be_the_pagers_own
-from pipe.outcome import Outcome, Result, by_variables, without_any_sign
-from pipe.particulars import Source, gather
+from pipe.outcome import Answer, Outcome, Result, by_variables, without_any_sign
+from pipe.particulars import gather
 from pipe.placement import Placed
 from pipe.settings import Settings
 from pipe.subject import Subject
 from pipe.wording import Case
 
+if TYPE_CHECKING:
+    from pipe.bitbucket.reader import Connect
+
 MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
 GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
 GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
 MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIGGER_PIPELINE_STATUS and _UUID."
-
-
-class Bitbucket(Api, Source, Protocol):
-    """Bitbucket's API, as far as it is asked; raises Unreadable."""
-
-
-class Connect(Protocol):
-    def __call__(self, seconds: float = ..., /) -> Bitbucket: ...
 
 
 class Log(Protocol):
@@ -99,7 +93,7 @@ def judge(
 ) -> Judged:
     """What to do, before anything is gathered for it: a run and `check` decide by this."""
     outcome = by_variables(settings, build, placed)
-    told = bool(outcome and outcome.told and not outcome.of_step)
+    told = bool(outcome and outcome.of_another)
     if not told and (why := kept_out(settings, build)):
         return Judged(_kept_out(why, outcome))
     answer = _answer(settings, build, definition, placed, outcome, connect, log)
@@ -112,13 +106,13 @@ def judge(
 def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
     outcome = by_variables(settings, build, ()) or Outcome(Result.UNKNOWN, why, of_step=settings.event_action != "auto")
-    told = outcome.told and not outcome.of_step
+    told = outcome.of_another
     answer = Answer(outcome, build.told_of(None) if told else build)
     case = Case(outcome, _subject(settings, build, answer), ownership.Ownership(why), in_ci=build.in_ci)
     decision = decide(settings, case)
     warnings = (*settings.problems, *settings.notices, f"{why}.")
     story = Story(answer.about, outcome, case.subject, _now(), Evidence(), warnings=warnings)
-    may_be_own = told and may_be_the_pagers_own(None, build.told.selector, build, Definition(unread=why))
+    may_be_own = told and Definition(unread=why).may_be_a_pager(build.told.selector)
     return Plan(decision, _events(settings, story, decision), told, may_be_own)
 
 
@@ -131,16 +125,18 @@ def _answer(
     connect: Connect,
     log: Log,
 ) -> Answer:
-    ask = settings.has_token and settings.event_action == "auto"
-    if outcome and outcome.told and not outcome.of_step:
-        if ask:
-            return ask_about_told(connect(), outcome, build, definition, settings.dedup_key)
-        may_be_own = may_be_the_pagers_own(None, build.told.selector, build, definition)
-        return Answer(outcome, build.told_of(None), may_be_own=may_be_own)
-    if outcome:
+    if outcome and not outcome.of_another:
         return Answer(outcome, build)
-    if ask:
-        return ask_own(connect(), build, definition, placed, settings.dedup_key, log.info)
+    if settings.has_token and settings.event_action == "auto":
+        from pipe import inquiry  # it brings the API's client along, and that only where there is a token
+
+        api = connect(inquiry.BUDGET_SECONDS)
+        if outcome:
+            return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key)
+        return inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log.info)
+    if outcome:
+        may_be_own = definition.may_be_a_pager(build.told.selector)
+        return Answer(outcome, build.told_of(None), may_be_own=may_be_own)
     return Answer(without_any_sign(settings)._replace(of_step=settings.event_action != "auto"), build)
 
 

@@ -19,8 +19,8 @@ REF_UNKNOWN = "ref unknown"
 
 # A number at the start of a word, a `v` before it kept. Words are split at everything but letters and digits, and not
 # at a dot between digits. Else a number at the end of the tag.
-_VERSION = re.compile(r"(?<![^\W_])(?<![0-9]\.)(v?)[0-9].*", re.IGNORECASE | re.DOTALL)
-_NUMBER_AT_THE_END = re.compile(r"[0-9]+(\.[0-9]+)*$")
+_VERSION = r"(?is)(?<![^\W_])(?<![0-9]\.)(v?)[0-9].*"
+_NUMBER_AT_THE_END = r"[0-9]+(\.[0-9]+)*$"
 
 
 class Subject(NamedTuple):
@@ -115,9 +115,9 @@ def _where(build: Build) -> tuple[str, str]:
 
 def line_of(tag: str) -> str:
     """What the tags of one line of releases share: the next release of that line fixes the last one."""
-    if found := _VERSION.search(tag):
+    if found := re.search(_VERSION, tag):
         return tag[: found.start()] + found[1]
-    return _NUMBER_AT_THE_END.sub("", tag)
+    return re.sub(_NUMBER_AT_THE_END, "", tag)
 
 
 def _has_word(text: str, word: str) -> bool:

@@ -116,7 +116,7 @@ def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
     withheld = withheld_by(settings)
 
-    def connect(seconds: float = 0, /) -> Bitbucket:
+    def connect(seconds: float) -> Bitbucket:
         return Bitbucket(place, success=success)
 
     judged = run.judge(settings, build, definition, placed, connect, Quiet())

@@ -11,7 +11,11 @@ _QUOTED = re.compile(r"""\s*(["'])(.*)\1\s*""", re.S)
 def encodable(text: str) -> str:
     """Text that can be encoded: what Python made of bytes that were not valid UTF-8, and of "\\ud800" in JSON, becomes
     U+FFFD."""
-    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
 
 
 def unexpanded(value: str) -> bool:

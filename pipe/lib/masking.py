@@ -38,7 +38,7 @@ class Mask:
         """The text with everything secret replaced, the longest first: one secret may be a part of another."""
         for form, shown in self._shown:
             text = text.replace(form, shown)
-        return _LOGIN.sub(f"://{HIDDEN}@", text) if "://" in text else text
+        return _LOGIN.sub(f"://{HIDDEN}@", text) if "://" in text and "@" in text else text
 
     def all(self, value: Any) -> Any:
         """The same for every string in a JSON value, the names in objects included."""

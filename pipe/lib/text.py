@@ -1,7 +1,8 @@
 """Other people's text made fit to be shown: as a terminal would finally show it, with nothing in it that is not seen.
 
 The sequences are those of ECMA-48 and xterm (https://invisible-island.net/xterm/ctlseqs/ctlseqs.html). Every pattern
-is linear in the text's length: the text may be anybody's.
+is linear in the text's length: the text may be anybody's. They are compiled where there is something to remove:
+most runs have nothing.
 """
 
 from __future__ import annotations
@@ -12,21 +13,20 @@ _WIDTH = 600  # columns kept of a line that was drawn over, more than anybody he
 
 # Strings (titles, hyperlinks), then all control sequences but those that change what stands on the line, then the
 # short escapes. A string without its end is text that only looks like one: it stays.
-_DECORATION = re.compile(
+_DECORATION = (
     r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x7f-\x9f]*+(?:\x07|\x1b\\|\x9c)"
     r"|(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@ABEFH-JL-~]"
     r"|\x1b[ -/]*+[0-Z\\-~]"
 )
 # Cursor forward, back, to a column; erase in the line; carriage return and backspace; plain text; anything else.
-_STEP = re.compile(
+_STEP = (
     r"(?:\x1b\[|\x9b)(?P<n>[0-9]{0,4}+)[0-?]*+[ -/]*+(?P<edit>[CDGK])|(?P<move>[\r\b])|(?P<text>[^\x1b\x9b\r\b]++)"
-    r"|\x1b\[?|.",
-    re.DOTALL,
+    r"|\x1b\[?|."
 )
 # Controls but the tab; line separators, the marks that change the reading order (https://unicode.org/reports/tr9/), and
 # what UTF-8 cannot hold.
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_EDITED = re.compile("[\x1b\x9b\r\b]")
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+_EDITED = "[\x1b\x9b\r\b]"
 
 
 def one_line(text: str, limit: int) -> str:
@@ -37,18 +37,20 @@ def one_line(text: str, limit: int) -> str:
 
 def undecorated(text: str) -> str:
     """The text without colours, titles and hyperlinks; what moves the cursor within a line is left for `shown`."""
-    return _DECORATION.sub("", text)
+    return text if text.isprintable() else re.sub(_DECORATION, "", text)
 
 
 def shown(line: str) -> str:
     """What an undecorated line looks like in the end. Each character counts as one column wide."""
-    if not _EDITED.search(line):
-        return _CONTROL.sub("", line)
+    if line.isprintable():
+        return line
+    if not re.search(_EDITED, line):
+        return re.sub(_CONTROL, "", line)
     cells: list[str] = []
     column = 0
-    for step in _STEP.finditer(line):
+    for step in re.finditer(_STEP, line, re.DOTALL):
         if step["text"]:
-            text = _CONTROL.sub("", step["text"])[: _WIDTH - column]
+            text = re.sub(_CONTROL, "", step["text"])[: _WIDTH - column]
             cells.extend(" " * (column - len(cells)))
             cells[column : column + len(text)] = text
             column += len(text)
