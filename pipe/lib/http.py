@@ -13,9 +13,8 @@ import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 import urllib3.connection
@@ -38,8 +37,7 @@ NOT_HTTP = (http.client.BadStatusLine, http.client.LineTooLong, http.client.Unkn
 PASTE_AGAIN = "Paste the token again: it holds a line break or another character that no token has."
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back; `body` is empty while only the head has been read."""
 
     status: int
@@ -92,15 +90,15 @@ def attempt(
             read = b""
             while piece := response.raw.read(size + 1 - len(read), decode_content=False):
                 read += piece
-            yield replace(answer, body=read)
+            yield answer._replace(body=read)
     except (requests.RequestException, HTTPError, OSError, ValueError, TypeError) as error:
         raise _no_answer(error, url, address) from None
 
 
-def backoff(attempt: int, longest: float, retry_after: float = 0.0) -> float:
+def backoff(attempt: int, longest: float, retry_after: float = 0.0, *, base: float = 2.0) -> float:
     """Seconds to wait after an attempt: exponential up to `longest` with full jitter, since many pipelines may have met
     the same outage at the same moment; and at least what Retry-After asked for."""
-    return max(random.uniform(0, min(longest, 2.0 ** min(attempt - 1, 10))), retry_after)
+    return max(random.uniform(0, min(longest, base ** min(attempt - 1, 10))), retry_after)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

@@ -63,7 +63,7 @@ class Network:
             answer = answer()
         if isinstance(answer, NoAnswer):
             raise answer
-        yield replace(answer, body=b"")
+        yield answer._replace(body=b"")
         if answer.body == b"breaks off":
             raise NoAnswer("broken", "", temporary=True)
         yield answer
@@ -151,7 +151,6 @@ def test_what_is_final_is_said_once_with_what_to_do(network, given, said, advice
     ("given", "said", "advice"),
     [
         (answer(408), "408 ok", OUT_OF_TIME),
-        (answer(429), "429 ok", TOO_MANY),
         (answer(500), "500 ok", OUT_OF_TIME),
         (answer(599), "599 ok", OUT_OF_TIME),
         (NoAnswer("no connection (refused)", "Check the net.", temporary=True), "no connection (refused)", "Check the net."),
@@ -169,6 +168,17 @@ def test_what_is_temporary_is_tried_again_until_the_time_is_over(network, given,
         f"{POST} 5: {said}", "Waiting 3.0 s before the next attempt, of 5 s left.",
         f"{POST} 6: {said}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("timeout", "started"), [(20, [0, 1, 5, 18]), (120, [0, 1, 5, 21, 85, 118]), (600, [0, 1, 5, 21, 85, 341, 598])]
+)
+def test_a_throttled_call_waits_longer_each_time_so_that_others_get_through(network, timeout, started):
+    receipt, _ = delivered(network, answer(429), timeout=timeout)
+    assert receipt == Receipt(
+        False, f"429 ok; gave up after {started[-1]} s (TIMEOUT: {timeout})", TOO_MANY, len(started)
+    )
+    assert network.started == pytest.approx(started)
 
 
 @pytest.mark.parametrize(
