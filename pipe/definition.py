@@ -100,13 +100,11 @@ class Definition(NamedTuple):
         return pattern in self.pagers() if self.is_read and pattern else True
 
     def pagers(self) -> tuple[str, ...]:
-        """The custom pipelines that are told how another one ended, and in which this pipe stands in a script."""
-        return tuple(
-            pipeline.pattern
-            for pipeline in self.pipelines
-            if pipeline.section == "custom" and pipeline.pattern in self.told
-            if any(item.place == "script" for step in pipeline.steps for item in step.items)
-        )
+        """The custom pipelines that are told how another one ended, and in which this pipe stands in a script; all that
+        are told where it is seen in none: what calls the image from a script line is not seen."""
+        told = [one for one in self.pipelines if one.section == "custom" and one.pattern in self.told]
+        holding = [one for one in told if any(item.place == "script" for step in one.steps for item in step.items)]
+        return tuple(one.pattern for one in holding or told)
 
 
 def of_json(found: list[Any]) -> Definition:

@@ -36,5 +36,6 @@ def unquoted(value: str) -> str:
 
 def present(environ: Mapping[str, str], name: str) -> str:
     """The variable's value, without quotes around it; an empty string for an absent, empty or unexpanded one."""
-    value = unquoted(encodable(environ.get(name, "")))
+    given = environ.get(name)
+    value = unquoted(encodable(given)) if given else ""
     return "" if not value.strip() or unexpanded(value) else value

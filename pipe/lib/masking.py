@@ -14,9 +14,13 @@ from urllib.parse import quote, quote_plus
 
 SHORTEST_SECRET = 12  # characters; a shorter value would mask half the log, and no key or token is that short
 HIDDEN = "****"
-# `user:password@` up to the last @ before the path; or a bare token. Each starts behind `://` and ends before the next
-# `/`, so no character is looked at more often than a few times.
-_LOGIN = re.compile(r"://(?:[^\s/:?#\"<>]*:[^\s/\"<>]*|[^\s/:?#\"<>]*)@")
+# Behind `://`, or JSON's `:\/\/`: `user:password@` up to the last @ before the path; a bare token; a password with `/`
+# in it (`host:5000/image@sha256` is none). URL-encoded: all up to the `%40`. Each ends before the next `/` or after
+# 200 characters, so no character is looked at more often than that.
+_LOGIN = (
+    r"(:(?:\\?/){2})(?:[^\s/:?#\"<>]*:[^\s/\"<>]*|[^\s/:?#\"<>]*|[^\s/:?#\"<>]*:(?![0-9]+\\?/)[^\s@\"<>]{1,200})@"
+    r"|(?i:(%3A%2F%2F)(?:(?!%2F)[^\s/&=\"<>])*%40)"
+)
 
 
 class Mask:
@@ -38,7 +42,7 @@ class Mask:
         """The text with everything secret replaced, the longest first: one secret may be a part of another."""
         for form, shown in self._shown:
             text = text.replace(form, shown)
-        return _LOGIN.sub(f"://{HIDDEN}@", text) if "://" in text and "@" in text else text
+        return re.sub(_LOGIN, _without_login, text) if "@" in text or "%40" in text else text
 
     def all(self, value: Any) -> Any:
         """The same for every string in a JSON value, the names in objects included."""
@@ -49,6 +53,10 @@ class Mask:
         if isinstance(value, (list, tuple)):
             return type(value)(self.all(item) for item in value)
         return value
+
+
+def _without_login(found: re.Match[str]) -> str:
+    return f"{found[1]}{HIDDEN}@" if found[1] else f"{found[2]}{HIDDEN}%40"
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -128,6 +128,22 @@ pipelines: {custom: {pager: [%s], deploy: [%s], other: [%s], pushed: [%s]}}
     assert found.told == ("pager", "deploy", "other")
     assert found.triggered == ("pager", "deploy", "other", "pushed")
     assert found.pagers() == ("pager",)
+    assert [found.may_be_a_pager(("custom", name)) for name in ("pager", "deploy", "pushed", "")] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert not found.may_be_a_pager(("branches", "pager"))
+
+
+def test_where_no_told_pipeline_shows_this_pipe_each_may_be_the_pager():
+    """It runs in one of them, by a script line that calls its image."""
+    text = """
+triggers: {pipeline-completed: [{condition: a, pipelines: [pager, deploy]}]}
+pipelines: {custom: {pager: [%s], deploy: [%s], nightly: [%s]}}
+""" % (PLAIN, step(), step(where="script"))
+    assert read(text).pagers() == ("pager", "deploy")
 
 
 @pytest.mark.parametrize(

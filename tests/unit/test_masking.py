@@ -74,6 +74,13 @@ def test_no_eight_characters_of_a_secret_s_base64_stay_wherever_it_stands(before
         ("https://example.com?mail=ada@example.com", "https://example.com?mail=ada@example.com"),
         ('{"url":"http://h:80","mail":"ada@example.com"}', '{"url":"http://h:80","mail":"ada@example.com"}'),
         ("ada@example.com://", "ada@example.com://"),
+        ("https://ada:a/b/c@example.com/a.git", "https://****@example.com/a.git"),
+        ("docker://registry.example:5000/app@sha256:0ff", "docker://registry.example:5000/app@sha256:0ff"),
+        (r'{"url":"https:\/\/ada:hunter2@example.com\/a"}', r'{"url":"https:\/\/****@example.com\/a"}'),
+        (r"https:\/\/host:80\/a@b", r"https:\/\/host:80\/a@b"),
+        ("?to=https%3A%2F%2Fada%3Ahunter2%40example.com%2Fa", "?to=https%3A%2F%2F****%40example.com%2Fa"),
+        ("?to=https%3a%2f%2fada%3ahunter2%40example.com", "?to=https%3a%2f%2f****%40example.com"),
+        ("?to=https%3A%2F%2Fexample.com%2Fa&mail=ada%40b.c", "?to=https%3A%2F%2Fexample.com%2Fa&mail=ada%40b.c"),
     ],
 )
 def test_the_login_of_a_url_is_masked_whoever_it_belongs_to(text, masked):
@@ -96,7 +103,8 @@ def test_a_json_value_is_masked_to_its_depth_with_its_names():
 
 
 HOSTILE = ["://" * 100_000, "://" + ":" * 300_000, "://" + "a:" * 150_000, "://" + "@" * 300_000, KEY[:-1] * 10_000,
-           "%2" * 150_000, "A" * 300_000, "://a@" * 60_000]  # fmt: skip
+           "%2" * 150_000, "A" * 300_000, "://a@" * 60_000, "://a:" * 60_000 + " @", "%3A%2F%2Fa" * 30_000 + " %40",
+           "%3A%2F%2F" + "a" * 300_000 + " %40"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
