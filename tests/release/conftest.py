@@ -67,7 +67,7 @@ class Released:
             else:
                 shutil.copy(ROOT / part, self.clone / part)
         described = (self.clone / "pipe.yml").read_text()
-        named = described.replace("image: your-registry-account/pagerduty-events:", f"image: {image}:")
+        named = described.replace("image: ghcr.io/your-account/pagerduty-events:", f"image: {image}:")
         assert named != described
         (self.clone / "pipe.yml").write_text(named)
         self.git("config", "user.name", "Ada Lovelace")

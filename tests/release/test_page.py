@@ -12,7 +12,7 @@ from sandbox import Sandbox
 from tests.conftest import KEY, MAIN, ROOT
 
 pytestmark = pytest.mark.container
-IMAGE = "docker.io/your-registry-account/pagerduty-events:0.1.0"
+IMAGE = "ghcr.io/your-account/pagerduty-events:0.1.0"
 # In place of the registry, which may be out of reach or slow: it has the image, or has none.
 DOCKER = {
     "released": '[ "$1" = pull ] && exec {docker} tag "$BUILT" "$3"; [ "$1" = build ] && exit 1; exec {docker} "$@"',

@@ -114,7 +114,7 @@ def without_identity(release) -> dict[str, str]:
 
 def without_a_name(release) -> dict[str, str]:
     path = release.clone / "pipe.yml"
-    path.write_text(path.read_text().replace(release.image, "your-registry-account/pagerduty-events"))
+    path.write_text(path.read_text().replace(release.image, "ghcr.io/your-account/pagerduty-events"))
     return {}
 
 
