@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipe.lib.wall import Unread, ask
+from pipe.lib.wall import Unread, ask_all
 
 SECONDS = 2.0  # for each piece of evidence
 SECONDS_WITHIN = 1.6  # after which the reader of the reports hands over what it has
@@ -34,36 +34,41 @@ def gather(
     for the folders where Bitbucket itself looks. `conceal` hides secrets; it sees every text before that is cut.
     """
     found = Evidence()
+    questions: list[Callable[[], object]] = []
+    takers = []
     if commit and os.path.lexists(clone / ".git"):  # a step may do without a clone
-        found = _with_commit(found, clone, commit, conceal)
+        questions.append(lambda: _commit(clone, commit, conceal))
+        takers.append(_with_commit)
     if read_tests:
-        found = _with_tests(found, clone, test_reports, conceal)
+        questions.append(lambda: _tests(clone, test_reports, conceal))
+        takers.append(_with_tests)
+    for take, answer in zip(takers, ask_all(*questions, seconds=SECONDS), strict=True):
+        found = take(found, answer)
     return found
 
 
-def _with_commit(found: Evidence, clone: Path, commit: str, conceal: Callable[[str], str]) -> Evidence:
-    def question() -> tuple[str, str]:
-        from .commit import read_commit  # brings dulwich along, and that only where it is needed
+def _commit(clone: Path, commit: str, conceal: Callable[[str], str]) -> tuple[str, str]:
+    from .commit import read_commit  # brings dulwich along, and that only where it is needed
 
-        return read_commit(clone, commit, conceal)
+    return read_commit(clone, commit, conceal)
 
-    try:
-        subject, author = ask(question, seconds=SECONDS)
-    except Unread as error:
-        return _with_warning(found, f"The commit could not be read: {error}.")
+
+def _with_commit(found: Evidence, answer: Any) -> Evidence:
+    if isinstance(answer, Unread):
+        return _with_warning(found, f"The commit could not be read: {answer}.")
+    subject, author = answer
     return found._replace(commit_message=subject, commit_author=author)
 
 
-def _with_tests(found: Evidence, clone: Path, patterns: tuple[str, ...], conceal: Callable[[str], str]) -> Evidence:
-    def question() -> dict[str, Any]:
-        from .reports import read_reports
+def _tests(clone: Path, patterns: tuple[str, ...], conceal: Callable[[str], str]) -> dict[str, Any]:
+    from .reports import read_reports
 
-        return read_reports(clone, patterns, SECONDS_WITHIN, conceal)
+    return read_reports(clone, patterns, SECONDS_WITHIN, conceal)
 
-    try:
-        answer = ask(question, seconds=SECONDS)
-    except Unread as error:
-        return _with_warning(found, f"The test reports could not be read: {error}.")
+
+def _with_tests(found: Evidence, answer: Any) -> Evidence:
+    if isinstance(answer, Unread):
+        return _with_warning(found, f"The test reports could not be read: {answer}.")
     for note in answer["notes"]:
         found = _with_warning(found, f"Test reports: {note}.")
     return found._replace(

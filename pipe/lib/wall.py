@@ -50,33 +50,40 @@ def ask(
     is not passed on, it may quote a secret), or the child was late, killed, too large or made no sense, or could not be
     started. A signal that ends this process (TERM, INT) ends the child first, and then does what it does.
     """
+    (answer,) = ask_all(question, seconds=seconds, size=size, memory=memory)
+    if isinstance(answer, Unread):
+        raise answer
+    return answer
+
+
+def ask_all(
+    *questions: Callable[[], object], seconds: float, size: int = MAX_ANSWER_BYTES, memory: int = MAX_MEMORY_BYTES
+) -> list[Any]:
+    """The same of several questions at once, each in a child of its own and within the same `seconds`: the answers in
+    their order, an `Unread` in the place of one that is missing."""
     if not hasattr(os, "fork"):
-        raise Unread("no process can be started")
+        return [Unread("no process can be started") for _ in questions]
     # The signals are held back, so that none of their handlers leaves a child behind.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
-        child, answer = _start(question, seconds, memory, held)
-        try:
-            text = _received(answer, seconds, size)
-        finally:
-            os.close(answer)
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
+        began = time.monotonic()
+        children = [_start(question, seconds, memory, held) for question in questions]
+        ended = [child if isinstance(child, Unread) else _ended(*child, began, seconds, size) for child in children]
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
-    # Decoded once the child's memory is free again.
-    return _decoded(text, status)
+    # Decoded once the children's memory is free again.
+    return [one if isinstance(one, Unread) else _decoded(*one) for one in ended]
 
 
-def _start(question: Callable[[], object], seconds: float, memory: int, held: set[Any]) -> tuple[int, int]:
+def _start(question: Callable[[], object], seconds: float, memory: int, held: set[Any]) -> tuple[int, int] | Unread:
     """The child's process id, and what its answer can be read from."""
     ours, theirs = os.pipe()
     try:
         child = os.fork()
-    except OSError as error:  # no process left to this container, or no memory for one
+    except OSError:  # no process left to this container, or no memory for one
         os.close(ours)
         os.close(theirs)
-        raise Unread("no process can be started") from error
+        return Unread("no process can be started")
     if not child:
         os.close(ours)
         _be_the_child(question, theirs, seconds, memory, held)
@@ -84,23 +91,33 @@ def _start(question: Callable[[], object], seconds: float, memory: int, held: se
     return child, ours
 
 
-def _received(answer: int, seconds: float, size: int) -> bytes:
-    ends = time.monotonic() + seconds
+def _ended(child: int, answer: int, began: float, seconds: float, size: int) -> tuple[bytes, int] | Unread:
+    """What the child said in its time, and the status with which it has ended."""
+    try:
+        text = _received(answer, began, seconds, size)
+    finally:
+        os.close(answer)
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    return text if isinstance(text, Unread) else (text, status)
+
+
+def _received(answer: int, began: float, seconds: float, size: int) -> bytes | Unread:
     ready = select.poll()
     ready.register(answer)
     text = bytearray()
     while True:
         if signal.sigpending() & ENDING:
             return b""  # whose handler is called as soon as the child is gone
-        left = ends - time.monotonic()
-        if left <= 0:
-            raise Unread(f"no answer within {seconds:g} s")
+        left = max(0.0, began + seconds - time.monotonic())
         if not ready.poll(1000 * min(left, SLICE)):
+            if not left:
+                return Unread(f"no answer within {seconds:g} s")
             continue
         piece = os.read(answer, 64 * 1024)
         text += piece
         if len(text) > size:
-            raise Unread(f"the answer is larger than {size} bytes")
+            return Unread(f"the answer is larger than {size} bytes")
         if not piece:
             return bytes(text)
 
@@ -108,15 +125,14 @@ def _received(answer: int, seconds: float, size: int) -> bytes:
 def _decoded(text: bytes, status: int) -> Any:
     if not text:
         by = f"was killed ({signal.Signals(os.WTERMSIG(status)).name})" if os.WIFSIGNALED(status) else "gave no answer"
-        raise Unread(f"the reader {by}")
+        return Unread(f"the reader {by}")
     try:
         reply = json.loads(text)
         if "unread" not in reply:
             return reply["answer"]
-        why, details = str(reply["unread"]), dict(reply["details"])
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise Unread("the answer makes no sense") from error
-    raise Unread(one_line(why, MAX_REASON), **details)
+        return Unread(one_line(str(reply["unread"]), MAX_REASON), **reply["details"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return Unread("the answer makes no sense")
 
 
 def _be_the_child(question: Callable[[], object], answer: int, seconds: float, memory: int, held: set[Any]) -> NoReturn:

@@ -24,7 +24,7 @@ def test_a_clone_without_git_and_reports_tells_nothing_and_that_is_no_reason_to_
 
 
 def test_no_process_is_started_for_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipe.evidence.ask", None)
+    monkeypatch.setattr("os.fork", None)
     assert look(tmp_path, read_tests=False) == Evidence()
     (tmp_path / ".git").mkdir()
     assert look(tmp_path, commit="", read_tests=False) == Evidence()

@@ -16,7 +16,7 @@ from stat import S_ISFIFO
 
 import pytest
 
-from pipe.lib.wall import MAX_ANSWER_BYTES, Unread, ask
+from pipe.lib.wall import MAX_ANSWER_BYTES, Unread, ask, ask_all
 
 
 class Refused(Unread):
@@ -145,6 +145,19 @@ def test_it_takes_no_longer_than_it_may(question):
     started = time.monotonic()
     assert why_not(question, seconds=0.2) in ("no answer within 0.2 s", "too large")
     assert time.monotonic() - started < 10
+
+
+def test_of_several_questions_each_has_its_answer_whatever_becomes_of_the_others():
+    started = time.monotonic()
+    late, answer, refused, dead = ask_all(deaf, lambda: "here", refuse, lambda: os._exit(0), seconds=1)
+    assert time.monotonic() - started < 1.9  # not one after the other
+    assert answer == "here"
+    assert [str(one) for one in (late, refused, dead)] == [
+        "no answer within 1 s", "the token was refused", "the reader gave no answer",
+    ]  # fmt: skip
+    assert refused.details == {"advice": "take another", "refused": True}
+    assert not children()
+    assert ask_all(seconds=1) == []
 
 
 def test_a_fifo_is_not_waited_for(tmp_path):
