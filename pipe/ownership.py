@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pipe.build import Build
-from pipe.definition import Definition, Step
-from pipe.placement import STEPS_OWN_CODE, Placed, names_variable, openers, place_of, same_environment
+from pipe.definition import Definition
+from pipe.placement import STEPS_OWN_CODE, Placed, in_words, names_variable, openers, place_of, same_environment
 from pipe.subject import STEP, Subject
-
-MAX_NAMED_STEPS = 5  # in one sentence
 
 ONE_EACH = "Give each step an ALERT_NAME of its own"
 ONE_FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its own where they check different things"
@@ -45,13 +43,13 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
         return shared
     found = [one for one in found if one.opens_a_steps_alert]
     if found and all(one.step.final for one in found):
-        return Ownership(f"the exit code of {_names(found)} says nothing of the build", FINAL_STEP)
+        return Ownership(f"the exit code of {in_words(found)} says nothing of the build", FINAL_STEP)
     if crowded := _crowded(found):
-        return Ownership(f"{_names(crowded)} use the same key", ONE_EACH)
+        return Ownership(f"{in_words(crowded)} use the same key", ONE_EACH)
     if named or (len(found) == 1 and not _imports(definition, build)):
         return Ownership()
     if len(found) > 1:
-        return Ownership(f"{_names(found)} use the same key", ONE_FOR_ALL)
+        return Ownership(f"{in_words(found)} use the same key", ONE_FOR_ALL)
     if found:
         return Ownership("bitbucket-pipelines.yml imports a pipeline that could use the same key", SET_A_NAME)
     return Ownership("bitbucket-pipelines.yml does not show this step", SET_A_NAME)
@@ -66,7 +64,7 @@ def of_pipeline(definition: Definition, build: Build, subject: Subject, *, selec
         return shared
     found = [one for one in found if one.opens_a_pipelines_alert]
     if not selector_known and len({id(one.pipeline) for one in found}) > 1:
-        return Ownership(f"{_names(found)} use the same key", ONE_FOR_EACH_PIPELINE)
+        return Ownership(f"{in_words(found)} use the same key", ONE_FOR_EACH_PIPELINE)
     return Ownership()
 
 
@@ -97,13 +95,13 @@ def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownershi
         return None
     opening = [one for one in found if one.opens_a_steps_alert or one.opens_a_pipelines_alert]
     if elsewhere := [one for one in opening if one.item.dedup_key and not _is_bound(one, build)]:
-        return Ownership(f"{_names(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
+        return Ownership(f"{in_words(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
     own = place_of(build, subject)
     if alike := [one for one in opening if one.names_its_place and one.place_variable != own]:
-        return Ownership(f"{_names(alike)} can use the same DEDUP_KEY in a place of another kind", ONE_WORD_EACH)
+        return Ownership(f"{in_words(alike)} can use the same DEDUP_KEY in a place of another kind", ONE_WORD_EACH)
     others = [one for one in found if (one.opens_a_pipelines_alert if subject.is_step else one.opens_a_steps_alert)]
     if others:
-        return Ownership(f"{_names(others)} can use the same DEDUP_KEY", ONE_KEY_EACH)
+        return Ownership(f"{in_words(others)} can use the same DEDUP_KEY", ONE_KEY_EACH)
     return None
 
 
@@ -119,21 +117,3 @@ def _is_bound(one: Placed, build: Build) -> bool:
 
 def _imports(definition: Definition, build: Build) -> bool:
     return any(pipeline.imported for pipeline in definition.about_the_same(build))
-
-
-def _names(several: list[Placed]) -> str:
-    """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
-    alone = len({id(one.pipeline) for one in several}) == 1
-    called: dict[str, list[Step]] = {}
-    for one in several:
-        label = one.name if alone else f"{one.name} ({one.pipeline.label})"
-        called.setdefault(label, []).append(one.step)
-    words = [label if len(steps) == 1 else f"{_count(steps)} {label}" for label, steps in called.items()]
-    if len(words) > MAX_NAMED_STEPS:
-        words[MAX_NAMED_STEPS:] = [f"{len(words) - MAX_NAMED_STEPS} more"]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _count(steps: list[Step]) -> str:
-    different = len({id(step) for step in steps})
-    return f"{different} steps called" if different > 1 else f"{len(steps)} pipes of"

@@ -15,6 +15,7 @@ from pipe.subject import STEP, Subject
 SILENT_ACTIONS = ("resolve", "acknowledge", "change")  # they open no alert
 DEPLOYMENT = "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
 MAX_NAME_LENGTH = 80  # characters
+MAX_NAMED_STEPS = 5  # in one sentence
 STEPS_OWN_CODE = ("", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}")  # of EXIT_CODE: the default, and the same
 
 
@@ -185,3 +186,21 @@ def same_environment(one: str, other: str) -> bool:
 
 def friendly_name(name: str) -> str:
     return "-".join(re.findall("[a-z0-9]+", name.lower()))
+
+
+def in_words(several: list[Placed]) -> str:
+    """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
+    alone = len({id(one.pipeline) for one in several}) == 1
+    called: dict[str, list[Step]] = {}
+    for one in several:
+        label = one.name if alone else f"{one.name} ({one.pipeline.label})"
+        called.setdefault(label, []).append(one.step)
+    words = [label if len(steps) == 1 else f"{_count(steps)} {label}" for label, steps in called.items()]
+    if len(words) > MAX_NAMED_STEPS:
+        words[MAX_NAMED_STEPS:] = [f"{len(words) - MAX_NAMED_STEPS} more"]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _count(steps: list[Step]) -> str:
+    different = len({id(step) for step in steps})
+    return f"{different} steps called" if different > 1 else f"{len(steps)} pipes of"
