@@ -27,7 +27,8 @@ def serve(listening: socket.socket) -> None:
     import signal
     import threading
 
-    import pipe.__main__  # noqa: F401
+    import pipe.__main__
+    import pipe.inquiry  # noqa: F401 (what a run with a token imports)
 
     del sys.modules["pipe.__main__"]
     assert threading.active_count() == 1
