@@ -204,8 +204,9 @@ def test_when_the_attempts_start(network, timeout, seconds, started, took):
         ("soon", [0, 1]), ("-5", [0, 1]), ("1e9", [0, 1]), ("Wed, 21 Oct 2015 07:28:00 GMT", [0, 1]),
     ],
 )  # fmt: skip
-def test_retry_after_is_waited_for_as_far_as_the_time_goes(network, said, started):
-    receipt, _ = delivered(network, answer(429, Retry_After=said), answer(202))
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_waited_for_as_far_as_the_time_goes(network, status, said, started):
+    receipt, _ = delivered(network, answer(status, Retry_After=said), answer(202))
     assert receipt == Receipt(True, "202 ok", attempts=2)
     assert network.started == pytest.approx(started)
 

@@ -111,6 +111,13 @@ def test_a_run_may_be_told_of_another_pipeline(told, variables, expected):
     assert tell(told=told, **variables) == expected
 
 
+def test_what_a_run_is_told_speaks_for_another_pipeline_unless_its_own_step_failed():
+    assert tell(told="FAILED").of_another
+    assert not tell(told="FAILED", exit_code="1").of_another
+    assert not tell(build_status="failed").of_another
+    assert not tell(exit_code="0").of_another
+
+
 @pytest.mark.parametrize(
     ("text", "status", "expected"),
     [
