@@ -78,6 +78,8 @@ class Truth:
     def _last_verdict(self, pipeline: Pipeline, place: Where, slot: Slot) -> Iterator[tuple[Run, StepRun]]:
         for run in reversed(self.bitbucket.runs):
             if run.pipeline is pipeline and where(run.ref) == place:
+                if slot.final and run.state != "COMPLETED":
+                    continue  # it waits at a gate: the final step runs again behind it, and nobody was told of it yet
                 step = run.steps[slot.index]
                 if step.result == "SUCCESSFUL" or step.is_broken:
                     yield run, step
