@@ -74,7 +74,7 @@ def ask_about_told(api: Reader, told: Outcome, build: Build, definition: Definit
     about, selector = build.told_of(run), (run.selector_type, run.selector_pattern)
     outcome, refused = told._replace(selector=selector), False
     try:
-        view = look(run, api.steps(run.uuid or build.told.uuid), "", _pipelines(definition, about, selector))
+        view = look(run, api.steps(build.told.uuid), "", _pipelines(definition, about, selector))
         outcome = judge_told(told, view)
     except Unreadable as error:
         outcome, refused = outcome._replace(doubt=_why(error), error=run.error), error.refused
