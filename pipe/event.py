@@ -7,14 +7,13 @@ documentation [D]; that a longer summary or dedup key is refused, not cut, was s
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from pipe import title
 from pipe.build import Build
 from pipe.decision import Decision
 from pipe.evidence import Evidence
-from pipe.lib.text import one_line, shown, undecorated
+from pipe.lib.text import shown, undecorated
 from pipe.outcome import Outcome, Result
 from pipe.settings import Settings
 from pipe.subject import Subject
@@ -23,7 +22,6 @@ MAX_SUMMARY_LENGTH = 1024  # characters
 MAX_FIELD_LENGTH = 1024  # characters of source, component, group and class; PagerDuty states none
 MAX_BODY_BYTES = 512_000  # of encoded JSON; the documentation says 512 KB
 MAX_SHOWN_LENGTH = 200  # characters of a summary in a log line
-MAX_ERROR_LENGTH = 60  # characters of Bitbucket's error message in the summary
 ROUTING_KEY_BYTES = 64  # of the routing key and its name
 
 
@@ -83,7 +81,7 @@ def alert(settings: Settings, story: Story, decision: Decision) -> Event:
     """A trigger, acknowledge or resolve event; the same complete payload on each, which lets orchestration rules match
     the resolve too (a partial one is refused [O])."""
     build, unknown = story.build, decision.result_unknown
-    own = _unknown_summary(settings, story, decision) if unknown else _summary(settings, story, decision)
+    own = title.of_unknown(settings, story, decision) if unknown else title.of_alert(settings, story, decision)
     summary, cut = _shortened(settings.mask.text(own if unknown else settings.summary or own))
     payload = {
         "summary": summary,
@@ -106,7 +104,7 @@ def change(settings: Settings, story: Story) -> Event:
     """A change event: it has no action, no dedup key, no severity and no client, and pages nobody."""
     build = story.build
     what = f"deployed to {build.environment}" if build.environment else "ran"
-    summary, cut = _shortened(settings.mask.text(settings.summary or _sentence(story, what)))
+    summary, cut = _shortened(settings.mask.text(settings.summary or title.sentence(story, what)))
     payload = {
         "summary": summary,
         "source": _field(settings.source or f"bitbucket.org/{build.repository}"),
@@ -139,69 +137,6 @@ def _shortened(summary: str) -> tuple[str, tuple[str, ...]]:
         return summary, ()
     warning = f"The summary had {len(summary)} characters and was cut to {MAX_SUMMARY_LENGTH}, PagerDuty's limit."
     return f"{summary[: MAX_SUMMARY_LENGTH - 1]}…", (warning,)
-
-
-def _summary(settings: Settings, story: Story, decision: Decision) -> str:
-    """`acme/shop: unit tests failed on main (#812, 37 of 300 tests failed; newer #813 passed)`."""
-    failed = decision.action == "trigger" and story.outcome.result is Result.FAILED
-    verb = {"trigger": "failed" if failed else "paged", "resolve": "passed", "acknowledge": "acknowledged"}
-    subject = _named(settings, story) or _failed_steps(story) or _pipeline(story)
-    newer = f"newer {story.newer_passed} passed" if story.newer_passed and failed else ""
-    figure = _figure(story, settings.mask.text) if failed else ""
-    return _sentence(story, f"{subject} {verb[decision.action]}", figure, newer)
-
-
-def _named(settings: Settings, story: Story) -> str:
-    """The check's own name, with the environment where a deployment's does not hold it."""
-    name, environment = settings.alert_name, story.build.environment
-    if not name or not story.subject.is_deployment or environment.lower() in name.lower():
-        return name
-    return f"{name} in {environment}"
-
-
-def _failed_steps(story: Story) -> str:
-    if not story.outcome.failed_steps:
-        return ""
-    first, *more = story.outcome.failed_steps
-    of = f" of {story.subject.custom}" if story.subject.custom else ""
-    return f'"{first}"' + (f" and {len(more)} more" if more else "") + of
-
-
-def _pipeline(story: Story) -> str:
-    """What speaks where nothing is named: a deployment, the step, a custom pipeline, one whose ref is not known, the
-    build."""
-    build = story.build
-    if story.subject.is_deployment:
-        return f"deployment to {build.environment}"
-    if story.step_name:
-        return f'"{story.step_name}"'
-    unplaced = "" if build.ref_known else " ".join(filter(None, build.told.selector))
-    named = story.subject.custom or unplaced
-    return f"pipeline {named}" if named else "build"
-
-
-def _figure(story: Story, hide: Callable[[str], str]) -> str:
-    """What says most about the failure: how many tests failed, Bitbucket's error, the exit code."""
-    evidence = story.evidence
-    if evidence.failed_tests_total and evidence.tests_total:
-        return f"{evidence.failed_tests_total} of {evidence.tests_total} tests failed"
-    if story.outcome.error:
-        words = re.sub(r"^Container '[^']*' ", "", hide(story.outcome.error)).rstrip(".")
-        return one_line(words, MAX_ERROR_LENGTH)
-    return f"exit code {story.outcome.exit_code}" if story.outcome.exit_code else ""
-
-
-def _unknown_summary(settings: Settings, story: Story, decision: Decision) -> str:
-    label = story.build.label or "the build"
-    what = f"{settings.alert_name} of {label}" if settings.alert_name else label
-    if decision.action == "resolve":
-        return " ".join(f"{_repository(story)}: the result of {what} {story.build.place} is known".split())
-    return " ".join(f"{_repository(story)}: cannot tell whether {what} {story.build.place} passed".split())
-
-
-def _sentence(story: Story, what: str, figure: str = "", newer: str = "") -> str:
-    behind = "; ".join(filter(None, (", ".join(filter(None, (story.build.label, figure))), newer)))
-    return " ".join(f"{_repository(story)}: {what} {story.build.place} {behind and f'({behind})'}".split())
 
 
 def _details(story: Story, cut: tuple[str, ...], decision: Decision | None = None) -> dict[str, Any]:
@@ -265,10 +200,6 @@ def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
 
 def _encoded(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _repository(story: Story) -> str:
-    return story.build.repository or "unknown repository"
 
 
 def _number(text: str) -> int | str:

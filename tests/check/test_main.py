@@ -65,7 +65,7 @@ def test_without_findings_it_exits_0_and_with_some_1(write):
         ("", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
         ("pipelines:\n", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
         (b"\xff\xfe\x00", "bitbucket-pipelines.yml:1:1: no `pipelines:`"),
-        ("pipelines: {default: " + "[" * 3000, "bitbucket-pipelines.yml: nested too deep"),
+        ("pipelines: {default: " + "[" * 1500, "bitbucket-pipelines.yml: nested too deep"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told_in_one_line_with_its_place(write, text, expected):
