@@ -67,7 +67,7 @@ def merge_bomb() -> bytes:
     return b"".join(lines)
 
 
-_found = [path.read_bytes() for path in sorted((ROOT / "tests/pipelines").glob("*.yml"))]
+_found = [path.read_bytes() for path in sorted((ROOT / "tests/pipelines").glob("*.yml")) if "bomb" not in path.name]
 _found += [path.read_bytes() for path in sorted((ROOT / "tests/check/examples").rglob("*.yml"))[:40]]
 _likely = st.one_of(
     st.sampled_from([text for text in PLAIN_FILES.values() if text]),

@@ -28,10 +28,10 @@ def serve(channel: socket.socket) -> None:
     import pipe.evidence.reports
     from pipe.lib import wall
 
-    in_a_child = wall.ask
+    in_children = wall.ask_all
 
-    def in_this_process(question, **_limits):
-        return wall._decoded(wall._reply(question), 0)
+    def in_this_process(*questions, **_limits):
+        return [wall._decoded(wall._reply(question), 0) for question in questions]
 
     gc.freeze()
     outputs = [os.memfd_create(name) for name in ("stdout", "stderr")]
@@ -40,7 +40,7 @@ def serve(channel: socket.socket) -> None:
     with channel.makefile("rwb") as stream:
         for line in stream:
             variables, walled = json.loads(line)
-            wall.ask = pipe.evidence.ask = in_a_child if walled else in_this_process
+            wall.ask_all = pipe.evidence.ask_all = in_children if walled else in_this_process
             status = run(pipe_main, {bytes.fromhex(n): bytes.fromhex(v) for n, v in variables.items()})
             texts = [taken(output) for output in outputs]
             stream.write(json.dumps([status, *(text.hex() for text in texts)]).encode() + b"\n")
