@@ -103,6 +103,7 @@ def what_a_page_says_comes_true(sighting: Sighting, before: Alert | None, truth:
     doubtful = {
         "a_pipeline_broken_by_its_own_pager": limits.a_pipeline_broken_by_its_own_pager(truth, sighting),
         "namesakes_count_as_one": limits.namesakes_count_as_one(sighting),
+        "an_unnamed_step_is_never_ignored": limits.an_unnamed_step_is_never_ignored(sighting),
         "another_pipeline_of_this_branch": limits.a_pipeline_of_this_branch_failed_untold(truth, sighting),
     }
     if any(doubtful.values()):

@@ -101,6 +101,15 @@ def namesakes_count_as_one(sighting: Sighting) -> bool:
     return any(names.count(name) > 1 for name in not_green)
 
 
+def an_unnamed_step_is_never_ignored(sighting: Sighting) -> bool:
+    """`step.name` is not in the specification of Bitbucket's answers: a step that comes without one is never taken for one
+    that says `on-fail: ignore`, or a failure could be hidden behind it."""
+    return not sighting.of_step and any(
+        step.is_broken and not step.slot.step.name and step.slot.step.on_fail == "ignore"
+        for step in sighting.about.others
+    )
+
+
 def a_pipeline_of_this_branch_failed_untold(truth: Truth, sighting: Sighting) -> bool:
     """The same hole: the other pipeline of the branch failed, and the file's conditions told nobody (`ERROR`)."""
     about = sighting.about
