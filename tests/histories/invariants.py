@@ -95,8 +95,10 @@ def what_a_page_says_comes_true(sighting: Sighting, before: Alert | None, truth:
         return
     if truth.red_checks(before.key) or truth.red_steps(before.key):
         return
-    if not sighting.of_step and sighting.about.number < before.opened_by.about.number:
-        return  # a redeploy of a build older than the failure: the page names none of those
+    if not sighting.of_step and (
+        sighting.about.number < before.opened_by.about.number or _a_newer_build_failed(sighting, truth)
+    ):
+        return  # what ran again is older than a failure: the page names none of those
     if limits.a_step_without_a_clone(truth, sighting, before):
         excepted["a_step_without_a_clone"] += 1
         return
@@ -111,6 +113,17 @@ def what_a_page_says_comes_true(sighting: Sighting, before: Alert | None, truth:
         return
     raise Violation(
         f'what a page says: "{before.resolves}" ({before.key[1]}), and {sighting.label} was that, but did not resolve it'
+    )
+
+
+def _a_newer_build_failed(sighting: Sighting, truth: Truth) -> bool:
+    """A finished one; a still newer one that has not finished may have fixed it."""
+    return any(
+        run.result not in ("", "SUCCESSFUL")
+        and run.number > sighting.about.number
+        and run.pipeline is sighting.about.pipeline
+        and where(run.ref) == sighting.where
+        for run in truth.bitbucket.runs
     )
 
 
