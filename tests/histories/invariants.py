@@ -120,6 +120,7 @@ def _a_newer_build_failed(sighting: Sighting, truth: Truth) -> bool:
     """A finished one; a still newer one that has not finished may have fixed it."""
     return any(
         run.result not in ("", "SUCCESSFUL")
+        and not run.terminator
         and run.number > sighting.about.number
         and run.pipeline is sighting.about.pipeline
         and where(run.ref) == sighting.where
