@@ -22,18 +22,18 @@ from pipe.wording import Case
 if TYPE_CHECKING:
     from pipe.bitbucket.reader import Connect
 
+    class Log(Protocol):
+        def info(self, message: str) -> None: ...
+
+        def warning(self, message: str) -> None: ...
+
+        def debug(self, message: str) -> None: ...
+
+
 MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
 GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
 GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
 MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIGGER_PIPELINE_STATUS and _UUID."
-
-
-class Log(Protocol):
-    def info(self, message: str) -> None: ...
-
-    def warning(self, message: str) -> None: ...
-
-    def debug(self, message: str) -> None: ...
 
 
 class Judged(NamedTuple):

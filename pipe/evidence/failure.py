@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 from pipe.lib.text import one_line
 
+from .junit import MAX_LOOKED_AT
+
 MAX_ENTRY = 200  # characters
 MAX_NAME = 120  # of them, so that what went wrong has its place
 MAX_MESSAGE = 300  # characters of what went wrong
-MAX_LOOKED_AT = 8192  # characters of each text
 
 _SET_PHRASES = {
     *("error", "fail", "failed", "failure", "none", "null", "undefined", "test_case", "test failed"),  # of many tools

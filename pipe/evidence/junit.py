@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 
-from .failure import MAX_LOOKED_AT, describe
-
 ROOTS = ("testsuites", "testsuite")
 FAILED = ("failure", "error")  # not Surefire's flakyFailure, flakyError: passed in the end; its rerun… come with one
 OUTPUT = ("system-out", "system-err")
 OUTPUT_LINES = 3
+MAX_LOOKED_AT = 8192  # characters of each text
 
 
 class NotJUnit(Exception):
@@ -117,6 +116,8 @@ class Case:
             self._size += len(text)
 
     def entry(self, conceal: Callable[[str], str]) -> str:
+        from .failure import describe  # its patterns take a while to compile, and most reports hold no failure
+
         said, kind = self._said, self._kind
         if not kind and not "".join(said).strip():  # ctest's: only the output says something, and most at its end
             lines = [line for line in "".join(self._output).splitlines() if line.strip()]

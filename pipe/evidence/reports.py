@@ -24,9 +24,9 @@ MAX_NOTE = 200  # characters
 CHUNK = 64 * 1024  # characters
 NO_MEMORY = expat.errors.codes[expat.errors.XML_ERROR_NO_MEMORY]
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)")
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # https://www.w3.org/TR/xml/#charsets
-_REFERENCE = re.compile("&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
+_DECLARED = rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)"
+_ILLEGAL = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"  # https://www.w3.org/TR/xml/#charsets
+_REFERENCE = "&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));"
 
 
 def read_reports(
@@ -161,7 +161,7 @@ def _encoding(head: bytes) -> str:
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
-    if declared := _DECLARED.search(head):
+    if declared := re.search(_DECLARED, head):
         name = declared[1].decode()
         with suppress(LookupError, ValueError):
             if b"<".decode(name, "replace") == "<":
@@ -180,8 +180,8 @@ def _pieces(file: TextIO) -> Iterator[str]:
             begun = bool(piece)
         if (cut := piece.rfind("&", -9)) >= 0 and ";" not in piece[cut:]:
             piece, left = piece[:cut], piece[cut:]
-        piece = _ILLEGAL.sub("\ufffd", piece)
-        yield _REFERENCE.sub(_legal, piece) if "&#" in piece else piece
+        piece = re.sub(_ILLEGAL, "\ufffd", piece)
+        yield re.sub(_REFERENCE, _legal, piece) if "&#" in piece else piece
     yield left
 
 
