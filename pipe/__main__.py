@@ -17,6 +17,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -213,6 +214,8 @@ def prepare() -> None:
     for name in PROXIES:
         if name in os.environ:
             os.environ[name] = present(os.environ, name)
+    if hasattr(signal, "SIGCHLD"):  # not on Windows. Where it is ignored, no child can be waited for
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

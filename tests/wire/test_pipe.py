@@ -13,7 +13,7 @@ import pytest
 
 from pipe.__main__ import main
 from pipe.settings import VARIABLES
-from tests.conftest import KEY, MAIN, ROOT, STEP, TOKEN, short
+from tests.conftest import KEY, MAIN, ONE_STEP, ROOT, STEP, TOKEN, short
 from tests.unit.files import BOTH, DEFAULT, PLAIN, pager, step
 
 FAILS, PASSES = {"EXIT_CODE": "2"}, {"EXIT_CODE": "0"}
@@ -658,6 +658,14 @@ def test_a_closed_or_full_output_costs_no_page(pipe, received, redirect):
     environ = {**MAIN, **FAILS, "INTEGRATION_KEY": KEY, "EVENTS_URL": pipe.url, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, cwd=pipe.clone, env=environ, check=False)
     assert (run.returncode, received.actions) == (0, ["trigger"])
+
+
+def test_where_whoever_starts_it_ignores_the_end_of_children_the_file_is_read_all_the_same(pipe, received):
+    command = ["bash", "-c", 'trap "" CHLD; exec "$0" -m pipe', sys.executable]
+    (pipe.clone / "bitbucket-pipelines.yml").write_text(ONE_STEP)
+    environ = {**MAIN, "EXIT_CODE": "0", "INTEGRATION_KEY": KEY, "EVENTS_URL": pipe.url, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=pipe.clone, env=environ, check=False)
+    assert (run.returncode, received.actions) == (0, ["resolve"])
 
 
 def test_output_that_is_not_utf8_is_no_reason_to_fail(pipe, received):
