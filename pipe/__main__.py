@@ -34,7 +34,7 @@ from pipe.event import Event
 from pipe.lib.environment import present
 from pipe.log import Log
 from pipe.run import Plan, plan, plan_without_reading
-from pipe.settings import PROXIES, Settings
+from pipe.settings import PROXIES, REGIONS, Settings
 
 if TYPE_CHECKING:
     from pipe.bitbucket.reader import Reader
@@ -101,7 +101,9 @@ class Run:
         decision, log = made.decision, self.log
         self.made, self.unsent = made, list(made.events)
         self.failed |= decision.failed
-        if decision.reason not in decision.warning:
+        if decision.failed and not decision.action and not self.settings.fatal:
+            self.fail(decision.reason)
+        elif decision.reason not in decision.warning:
             log.info(decision.reason)
         if decision.warning:
             log.warning(decision.warning)
@@ -112,7 +114,8 @@ class Run:
         elif self.settings.fatal:
             self.fail(" ".join(self.settings.fatal))
         while self.unsent:
-            self.send(self.unsent[0], optional=self.unsent[0] is not made.events[0])
+            is_the_one = bool(decision.action) and self.unsent[0] is made.events[0]
+            self.send(self.unsent[0], optional=not is_the_one)
 
     def send(self, event: Event, *, optional: bool) -> None:
         """Send it, or print it: nothing is lost. The failure of an `optional` one only warns."""
@@ -148,6 +151,8 @@ class Run:
         for event in self.unsent or ():
             if event.action == "trigger":
                 url = f"{self.settings.base_url}{event.path}"
+                if any(line.startswith(("REGION", "EVENTS_URL")) for line in self.settings.fatal):
+                    url = f"{event.path} of your region, {' or '.join(REGIONS.values())}"
                 self.log.info(f"Send it by hand: put the key into routing_key and POST this as JSON to {url}:")
                 self.log.print_event(self.whole(event))
         self.unsent = []

@@ -97,7 +97,7 @@ class Definition(NamedTuple):
         kind, pattern = selector
         if kind and kind != "custom":
             return False
-        return pattern in self.pagers() if self.is_read and pattern else True
+        return pattern in self.pagers() if self.told and pattern else True
 
     def pagers(self) -> tuple[str, ...]:
         """The custom pipelines that are told how another one ended, and in which this pipe stands in a script; all that

@@ -95,8 +95,9 @@ class _StepLists:
             if len(self._known) == MAX_STEP_LISTS:
                 raise TooManyLists
             self._known[build.uuid] = self._api.steps(build.uuid)
-        results = {step.result for step in self._known[build.uuid] if step.name == name}
-        if any(step.error or step.result in BROKEN for step in self._known[build.uuid] if step.name == name):
+        namesakes = [step for step in self._known[build.uuid] if step.name == name]
+        results = {step.result for step in namesakes}
+        if any(step.error or step.result in BROKEN for step in namesakes) or ("STOPPED" in results and _failed(build)):
             return "failed"
         return "green" if results and results <= set(PASSED) else None
 

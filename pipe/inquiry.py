@@ -15,7 +15,7 @@ from pipe.pipeline_result import Look, judge, judge_told, look
 from pipe.placement import Placed
 
 if TYPE_CHECKING:
-    from pipe.bitbucket import PipelineRun
+    from pipe.bitbucket import PipelineRun, StepRun
     from pipe.bitbucket.reader import Reader
 
 __all__ = ["BUDGET_SECONDS", "ask_about_told", "ask_own"]
@@ -72,12 +72,16 @@ def ask_about_told(api: Reader, told: Outcome, build: Build, definition: Definit
         selector_pattern=run.selector_pattern or build.told.selector_pattern,
     )
     about, selector = build.told_of(run), (run.selector_type, run.selector_pattern)
-    outcome, refused = told._replace(selector=selector), False
+    steps: tuple[StepRun, ...] = ()
+    trouble = None
     try:
-        view = look(run, api.steps(build.told.uuid), "", _pipelines(definition, about, selector))
-        outcome = judge_told(told, view)
-    except Unreadable as error:
-        outcome, refused = outcome._replace(doubt=_why(error), error=run.error), error.refused
+        steps = api.steps(build.told.uuid)
+    except Unreadable as error:  # what the pipeline itself says still counts
+        trouble = error
+    outcome = judge_told(told, look(run, steps, "", _pipelines(definition, about, selector)))
+    if trouble:
+        outcome = _troubled(outcome, _why(trouble))
+    refused = bool(trouble and trouble.refused)
     may_be_own = _may_be_the_pagers_own(api, selector, build, definition)
     return _with_history(
         Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api, dedup_key, lambda _: True
@@ -108,7 +112,7 @@ def _with_history(answer: Answer, api: Reader, dedup_key: str, pages: Callable[[
         doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
     except Unreadable as error:
         unseen = f"the other builds could not be seen: {_why(error)}"
-        return answer._replace(outcome=outcome._replace(doubt=outcome.doubt or unseen), refused=error.refused)
+        return answer._replace(outcome=_troubled(outcome, unseen), refused=answer.refused or error.refused)
     passed = history.newer_passed
     link = f"{SITE}/{answer.about.repository}/pipelines/results/{newer.number}" if newer else ""
     return answer._replace(
@@ -123,13 +127,20 @@ def _may_be_the_pagers_own(api: Reader, selector: tuple[str, str], build: Build,
     start it again for ever."""
     if not definition.may_be_a_pager(selector):
         return False
-    if definition.is_read or not selector[1]:
+    if definition.told or not selector[1]:
         return True
     try:
         own = api.pipeline(build.pipeline_uuid)
     except Unreadable:
         return True
     return not own.selector_type or (own.selector_type, own.selector_pattern) == selector
+
+
+def _troubled(outcome: Outcome, why: str) -> Outcome:
+    """A success is in doubt; of all else the reason says so."""
+    if outcome.result is Result.SUCCESSFUL:
+        return outcome._replace(doubt=outcome.doubt or why)
+    return outcome._replace(reason=f"{outcome.reason}; {why}")
 
 
 def _why(error: Unreadable) -> str:

@@ -68,6 +68,8 @@ class Answer(NamedTuple):
 def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:
     """What the variables tell; None where they tell nothing. `placed`: where in the file this run can stand."""
     code = settings.exit_code
+    if code == 0 and any(one.step.final for one in placed) and not any(one.sees_exit_code for one in placed):
+        code = None  # in a `final:` step's script `$?` is 0, whatever failed elsewhere
     told = _told(settings, build, placed)
     if code:
         return _broken_step(settings, code, beside_failure=bool(told and told.result is Result.FAILED))
@@ -86,6 +88,9 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -
 
 def without_any_sign(settings: Settings) -> Outcome:
     why = settings.bad_build_status or "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
+    if settings.exit_code == 0 and not settings.bad_build_status:
+        beside = ", nor does BUILD_STATUS beside it" if settings.build_status else ""
+        why = f"an exit code of 0 says nothing of the build here{beside}, and there is no token to ask Bitbucket with"
     return Outcome(Result.UNKNOWN, why.removesuffix("."))
 
 

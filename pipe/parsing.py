@@ -28,11 +28,11 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def build_status(value: str) -> str:
-    """`successful` (also `passed`, `success`), `failed`, `stopped`, `error` or `expired`."""
+    """`successful` (also `passed`, `success`), `failed`, `stopped`, `error` (also Bitbucket's `system_error` and
+    `user_error`) or `expired`."""
+    also = {"passed": "successful", "success": "successful", "system_error": "error", "user_error": "error"}
     word = value.strip().lower()
-    return one_of("successful", "failed", "stopped", "error", "expired")(
-        "successful" if word in ("passed", "success") else value
-    )
+    return one_of("successful", "failed", "stopped", "error", "expired")(also.get(word, value))
 
 
 def boolean(value: str) -> bool:
@@ -101,7 +101,7 @@ def globs(values: list[str]) -> tuple[str, ...]:
     for pattern in patterns:
         if len(pattern) > MAX_PATTERN_LENGTH:
             raise ValueError(f"{quoted(pattern)} is no pattern: it is longer than {MAX_PATTERN_LENGTH} characters")
-        if re.search(_ANOTHER_LANGUAGE, re.sub(_ALTERNATIVES, "", re.sub(_ALTERNATIVES, "", pattern))):
+        if _is_another_language(pattern):
             raise ValueError(f"{quoted(pattern)} is no pattern: {_what_to_write(pattern)}")
         try:
             Glob(pattern)
@@ -110,10 +110,17 @@ def globs(values: list[str]) -> tuple[str, ...]:
     return patterns
 
 
+def _is_another_language(pattern: str) -> bool:
+    """By what stands around the alternatives, and by each of these."""
+    inner = [part for found in re.findall(_ALTERNATIVES, pattern) for part in found[1:-1].split(",")]
+    plain = re.sub(_ALTERNATIVES, "x", re.sub(_ALTERNATIVES, "x", pattern))
+    return any(re.search(_ANOTHER_LANGUAGE, text) for text in (plain, *(part.strip("/.") for part in inner)))
+
+
 _ALTERNATIVES = r"\{[^{},]*+,[^{}]*+\}"
 # `[main]`, `main|develop`, `main;develop`, `^main$`, `/main`, `!main`, `refs/…`, commas, quotes, `{main}` of one item;
 # and what no branch or tag can be called (git-check-ref-format): `main/`, `.*`, `main..dev`, `main~`, `origin:main`
-_ANOTHER_LANGUAGE = r"^[/!]|^refs/|^\[.*\]$|^\^|\$$|[|;,\"'{}]|/$|(^|/)\.|\.\.|[~:]"
+_ANOTHER_LANGUAGE = r"^[/!]|^refs/|^\[[^]]*\]$|^\^|\$$|[|;,\"'{}]|/$|(^|/)\.|\.\.|[~:]"
 
 
 def _what_to_write(pattern: str) -> str:

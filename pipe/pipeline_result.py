@@ -120,7 +120,8 @@ def _broken_pipeline(look: Look) -> Outcome | None:
 
 
 def _stopped(look: Look) -> Outcome | None:
-    steps = tuple(step for step in look.with_result("STOPPED") if step.name not in look.ignored)
+    # One that is ignored and was ended by an error, a time limit say, failed: that is left out.
+    steps = tuple(s for s in look.with_result("STOPPED") if not (s.error and s.name in look.ignored))
     if not steps and look.run.result != "STOPPED":
         return None
     if look.run.error or any(step.error for step in steps):

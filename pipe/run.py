@@ -37,7 +37,7 @@ MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIG
 
 
 class Judged(NamedTuple):
-    """What to do, and by what: neither answer nor case where a filter kept the run out."""
+    """What to do, and by what: no case where a filter kept the run out, no answer where nothing was asked for it."""
 
     decision: Decision
     told: bool = False  # of another pipeline
@@ -61,8 +61,12 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
     judged = judge(settings, build, definition, placed, connect, log)
     decision, answer, case = judged.decision, judged.answer, judged.case
     log.debug(f"{definition.unread or definition}; {answer}; {case and case.owner}")
-    if not answer or not case:
+    if answer and answer.refused and answer.outcome.doubt and not case:
+        log.warning(f"{answer.outcome.doubt}.")
+    if not answer:
         return Plan(decision)
+    if not case:
+        return Plan(decision, (), judged.told, answer.may_be_own, answer.refused)
     found = Evidence()
     if decision.action or decision.change_too:
         found = gather(settings, build, answer, connect)
@@ -98,7 +102,7 @@ def judge(
         return Judged(_kept_out(why, outcome))
     answer = _answer(settings, build, definition, placed, outcome, connect, log)
     if told and (why := kept_out(settings, answer.about)):
-        return Judged(_kept_out(why, answer.outcome), told)
+        return Judged(_kept_out(why, answer.outcome), told, answer)
     case = _case(settings, build, definition, placed, answer)
     return Judged(decide(settings, case), told, answer, case)
 

@@ -277,7 +277,7 @@ def _notices(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _plain_http(url: str) -> Iterator[str]:
     host = urlsplit(url).hostname or ""
-    if url.startswith("http:") and host not in LOCAL_HOSTS and not host.startswith("127."):
+    if url.lower().startswith("http:") and host not in LOCAL_HOSTS and not re.fullmatch(r"127(\.[0-9]+){3}", host):
         yield "EVENTS_URL is plain http: the integration key can be read on the way."
 
 

@@ -56,17 +56,18 @@ def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:
 
 def not_by_itself(case: Case, why: str) -> str:
     """The yellow line beside a page that nothing will resolve."""
-    return f"This alert will not resolve by itself: {why}.{_advice(case)}"
+    return f"This alert will not resolve by itself: {why}.{_advice(case, why)}"
 
 
 def not_resolving(case: Case, why: str) -> str:
     """The yellow line of a success that resolves nothing."""
     stays = f" An open alert stays open{_until_then(case)}." if case.subject.key else ""
-    return f"Not resolving: {why}.{_advice(case)}{stays}"
+    return f"Not resolving: {why}.{_advice(case, why)}{stays}"
 
 
-def _advice(case: Case) -> str:
-    return f" {case.owner.advice}." if case.owner.advice else ""
+def _advice(case: Case, why: str) -> str:
+    """Ownership's own, where that is why."""
+    return f" {case.owner.advice}." if case.owner.advice and why == case.owner.why_not else ""
 
 
 def _until_then(case: Case) -> str:
@@ -82,6 +83,8 @@ def _may_be_skipped(case: Case) -> bool:
 
 
 def _pipeline(case: Case) -> str:
+    if not (case.subject.is_placed or case.subject.what):
+        return "any pipeline whose ref is not known"
     return f"custom pipeline {case.subject.custom}" if case.subject.custom else "this pipeline"
 
 

@@ -153,6 +153,12 @@ def test_another_pipeline_of_the_same_key_that_failed_last_is_a_doubt(others, sa
     assert doubt(Api(OWN, *others), OWN) == says
 
 
+def test_a_step_at_which_nobody_stopped_the_build_is_one_that_failed():
+    for terminator, says in (("", '"web" did not run, and failed when it last ran (#9)'), ("Ada", "")):
+        api = Api(OWN, build(9, "STOPPED", terminator=terminator), n9={"web": "STOPPED"})
+        assert doubt(api, OWN, "web") == says
+
+
 @pytest.mark.parametrize(
     ("builds", "says"),
     [

@@ -122,6 +122,25 @@ def test_a_bad_optional_value_falls_back_to_its_default_and_is_told(name, value)
     assert problem.endswith((" is used.", "it is left out.", "it is ignored and keeps nothing back."))
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "release/{1,2}", "{release,hotfix}/*", "{a,b}/c", "release/{1.0,2.0}", "feature/{a,{b,c}}", "{api,web}/v*",
+        "{main,master}", "v{1,2}.x", "[v]*[0-9]", "[mM]ain", "{a/b,c/*}", "x{,/y}",
+    ],
+)  # fmt: skip
+def test_alternatives_and_ranges_are_no_other_language(pattern):
+    settings = read({**GOOD, "BRANCHES": pattern})
+    assert (settings.branches, settings.problems) == ((pattern,), ())
+
+
+@pytest.mark.parametrize("pattern", ["{refs/heads/main,refs/heads/dev}", "{^main$,x}", "{'main',dev}", "{main|dev,x}"])
+def test_another_language_within_alternatives_is_a_bad_value(pattern):
+    settings = read({**GOOD, "BRANCHES": pattern})
+    assert settings.branches == ()
+    assert settings.problems
+
+
 @pytest.mark.parametrize("code", ["abc", "1.0", "0x0", "00", "+0", "-0", "٠", "0 0", "True", "9" * 5000])
 def test_an_exit_code_that_is_no_integer_tells_nothing_and_is_never_a_zero(code):
     settings = read({**GOOD, "EXIT_CODE": code})
@@ -216,7 +235,7 @@ def test_a_bad_region_is_no_matter_where_events_url_says_where_to():
 @pytest.mark.parametrize(
     ("url", "warns"),
     [("http://relay.example", True), ("http://10.0.0.1:80/x", True), ("https://relay.example", False), ("http://127.0.0.1:8025", False),
-     ("http://localhost", False), ("http://[::1]:1", False), ("http://host.docker.internal:8025", False)],
+     ("http://127.evil.example", True), ("HTTP://relay.example", True), ("http://localhost", False), ("http://[::1]:1", False), ("http://host.docker.internal:8025", False)],
 )  # fmt: skip
 def test_plain_http_warns_but_not_on_this_machine(url, warns):
     assert bool(read({**GOOD, "EVENTS_URL": url}).notices) is warns

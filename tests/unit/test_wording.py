@@ -103,14 +103,23 @@ def test_what_closes_the_alert_that_a_result_cannot_be_told(about, closed, text)
     ],
 )
 def test_the_yellow_line_of_a_page_that_nothing_resolves(advice, text):
-    assert wording.not_by_itself(case(a_step(), advice), "two steps use the same key") == text
+    given = case(a_step(), advice)._replace(owner=Ownership("two steps use the same key", advice))
+    assert wording.not_by_itself(given, "two steps use the same key") == text
+    assert wording.not_by_itself(given, "0 is ignored") == "This alert will not resolve by itself: 0 is ignored."
 
 
 @pytest.mark.parametrize(
     ("given", "text"),
     [
         (case(a_step()), f"Not resolving: of this. An open alert stays open{STEP}."),
-        (case(a_step(), "Set ALERT_NAME"), f"Not resolving: of this. Set ALERT_NAME. An open alert stays open{STEP}."),
+        (
+            case(a_step())._replace(owner=Ownership("of this", "Set ALERT_NAME")),
+            f"Not resolving: of this. Set ALERT_NAME. An open alert stays open{STEP}.",
+        ),
+        (
+            case(a_step())._replace(owner=Ownership("of that", "Set ALERT_NAME")),
+            f"Not resolving: of this. An open alert stays open{STEP}.",
+        ),
         (case(a_pipeline()), f"Not resolving: of this. An open alert stays open{PIPELINE}."),
         (case(a_step(NOWHERE)), "Not resolving: of this."),
     ],

@@ -79,6 +79,26 @@ def slow(tmp_path_factory):
 # --- The other steps decide. ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("code", ["$?", "$BITBUCKET_EXIT_CODE", ""])
+@pytest.mark.parametrize("name", ["", "build"])
+def test_an_exit_code_of_0_in_the_script_of_a_final_step_is_no_result(final, received, code, name):
+    mapped = f"INTEGRATION_KEY: $K, EXIT_CODE: {code!r}, ALERT_NAME: {name!r}"
+    definition = FINAL.replace("INTEGRATION_KEY: $K", mapped)
+    assert mapped in definition
+    about = {"EXIT_CODE": "0", "ALERT_NAME": name, "definition": definition}
+    key = "branch/main:name/build" if name else "branch/main"
+    final(step("unit", "FAILED"), ok("e2e"), **about)
+    assert received.sent == [f"trigger {key}", "resolve branch/main:result unknown"]
+    final(ok(), ok("e2e"), number=813, **about)
+    assert received.sent[2:] == [f"resolve {key}", "resolve branch/main:result unknown"]
+
+
+def test_an_exit_code_of_0_in_a_final_step_without_a_token_is_a_warning(final, received):
+    run = final(step("unit", "FAILED"), EXIT_CODE="0", BITBUCKET_ACCESS_TOKEN="")
+    assert (run.status, received.sent) == (1, UNKNOWN)
+    assert "an exit code of 0 says nothing of the build here, and there is no token" in run.yellow
+
+
 @pytest.mark.parametrize(
     ("others", "sent", "says"),
     [
@@ -90,6 +110,8 @@ def slow(tmp_path_factory):
         ([ok(), step("gate", "PENDING", stage="PAUSED"), step("behind", "PENDING")], RESOLVES, "passed"),
         ([ok(), step("style", "FAILED")], RESOLVES, "passed"),
         ([step("unit", "IN_PROGRESS", after=1, becomes="FAILED")], PAGES, '"unit" failed'),
+        ([step("style", "STOPPED"), step("unit", "NOT_RUN")], [], 'Sending nothing: somebody stopped the pipeline at "style".'),
+        ([step("style", "STOPPED", error="exceeded the time limit"), ok()], RESOLVES, "passed"),
         ([ok(), step("e2e", "EXPLODED")], UNKNOWN, "ended as EXPLODED, which the pipe does not know"),
     ],
 )  # fmt: skip

@@ -89,7 +89,7 @@ def test_a_missing_exit_code_says_so_on_the_pager_with_the_way_to_tell_that_fits
 def test_outside_of_ci_a_missing_exit_code_is_an_error_only(pipe, received):
     run = pipe({name: value for name, value in MAIN.items() if name != "CI"})
     assert (run.status, received.events) == (1, [])
-    assert "CI is not set" in run.log
+    assert "CI is not set" in run.red[0]
 
 
 def test_the_lines_of_a_run_are_on_one_stream_in_the_order_in_which_things_happened(pipe, sandbox):
@@ -355,6 +355,15 @@ def test_a_change_event_follows_the_resolve_of_a_deployment_that_passed_and_its_
     assert "The change event was not delivered: 400 no" in run.yellow
 
 
+def test_a_change_event_alone_fails_no_step_unless_it_was_asked_for(pipe, sandbox, received):
+    sandbox.fail_next({"status": 400, "body": "no", "times": 2})
+    passed = {**DEPLOYMENT, **PASSES, "CHANGE_EVENT": "true"}
+    run = pipe(passed)  # no file shows whose the alert is, so nothing resolves
+    assert (run.status, run.red) == (0, [])
+    assert "The change event was not delivered: 400 no" in run.yellow
+    assert pipe({**passed, "EVENT_ACTION": "change"}).status == 1
+
+
 # --- Bad input. -------------------------------------------------------------------------------------------------------
 
 
@@ -447,6 +456,8 @@ def test_where_a_page_cannot_be_sent_one_red_line_says_why_and_the_event_is_prin
     assert line.endswith("Nothing was sent.")
     (event,) = run.printed
     assert event["payload"]["summary"] == SUMMARY
+    if "REGION" in environ:  # a guess would send data elsewhere
+        assert "/v2/enqueue of your region, https://events.pagerduty.com or https://events.eu.pagerduty.com:" in run.log
 
 
 def test_a_wrong_key_in_a_green_build_is_one_red_line_without_an_event(pipe):

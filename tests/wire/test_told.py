@@ -112,6 +112,43 @@ def test_what_bitbucket_s_api_makes_of_the_status(told, api, received, ended, st
     assert says in run.log
 
 
+@pytest.mark.parametrize(
+    ("ended", "status", "sent", "says"),
+    [
+        ({"outcome": "STOPPED"}, "", PAGES, "Bitbucket names nobody who stopped it"),
+        ({"outcome": "FAILED"}, "SUCCESSFUL", PAGES, "the pipeline ended as FAILED"),
+        ({"outcome": "FAILED"}, "PAUSED", PAGES, "the pipeline ended as FAILED"),
+        ({"outcome": "SUCCESSFUL"}, "", ["resolve branch/main:result unknown"], "Not resolving: "),
+    ],
+)
+@pytest.mark.parametrize("trouble", [404, 403])
+def test_where_the_steps_cannot_be_read_what_the_pipeline_says_counts(
+    told, api, received, trouble, ended, status, sent, says
+):
+    made = api.pipeline(812, [ok()], **ended)
+    api.fault("/steps", status=trouble, times=9)
+    run = told(made, status)
+    assert (run.status, received.sent) == (int(trouble == 403), sent)
+    assert says in run.log
+    assert str(trouble) in run.log
+
+
+def test_a_told_run_that_a_filter_keeps_out_does_not_fail_for_a_bad_value(told, api, received):
+    own = api.pipeline(
+        812, [step("PagerDuty", "FAILED")], outcome="FAILED", selector=("custom", "pagerduty"), ref="dev"
+    )
+    run = told(own, BRANCHES="main", SEVERITY="x")
+    assert (run.status, received.sent) == (0, [])
+    assert "branch dev is not among BRANCHES" in run.yellow
+
+
+def test_where_the_file_shows_no_triggers_the_pager_s_own_pipeline_is_known_by_the_api(told, api, received):
+    own = api.pipeline(812, [step("PagerDuty", "FAILED")], outcome="FAILED", selector=("custom", "pagerduty"))
+    run = told(own, definition=RECIPE[RECIPE.index("\npipelines:") :])
+    assert run.status == 0
+    assert "by hand: it is about a pipeline that may be the pager's own" in received.details["resolves"]
+
+
 def test_a_success_that_was_overtaken_or_left_a_failed_step_out_resolves_nothing(told, api, received):
     api.pipeline(811, [ok(), step("e2e", "FAILED")], outcome="FAILED")
     ended = api.pipeline(812, [ok(), step("e2e", "SKIPPED")], outcome="SUCCESSFUL")
