@@ -68,8 +68,6 @@ class Answer(NamedTuple):
 def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:
     """What the variables tell; None where they tell nothing. `placed`: where in the file this run can stand."""
     code = settings.exit_code
-    if code == 0 and any(one.step.final for one in placed) and not any(one.sees_exit_code for one in placed):
-        code = None  # in a `final:` step's script `$?` is 0, whatever failed elsewhere
     told = _told(settings, build, placed)
     if code:
         return _broken_step(settings, code, beside_failure=bool(told and told.result is Result.FAILED))
@@ -111,8 +109,8 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
     if 0 in settings.ignore_exit_codes:
         return Outcome(Result.IGNORED, "exit code 0 is among IGNORE_EXIT_CODES", of_step=True, exit_code=0)
     here = [one for one in placed if one.sees_exit_code]
-    if here and all(one.step.final for one in here):
-        return None  # a final step's own exit code tells nothing of the build
+    if any(one.step.final for one in placed) and all(one.step.final for one in here):
+        return None  # a final step's own exit code, or the `$?` of its script, tells nothing of the build
     if placed and not here and all(one.runs_only_after_a_success for one in placed):
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return Outcome(Result.SUCCESSFUL, "exit code 0", of_step=True, exit_code=0)
