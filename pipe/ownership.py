@@ -17,7 +17,7 @@ from pipe.subject import STEP, Subject
 ONE_EACH = "Give each step an ALERT_NAME of its own"
 ONE_FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its own where they check different things"
 SET_A_NAME = "Set ALERT_NAME"
-PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (in a deployment $BITBUCKET_DEPLOYMENT_ENVIRONMENT)"
+PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (or $BITBUCKET_DEPLOYMENT_ENVIRONMENT, _TAG or _PR_ID)"
 ONE_FOR_EACH_PIPELINE = "Give each pipeline an ALERT_NAME of its own"
 ONE_WORD_EACH = "Give each DEDUP_KEY a word of its own"
 ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"

@@ -287,8 +287,11 @@ def _is_part_of_an_array(name: str) -> bool:
 
 
 def nearest_variable(name: str) -> str:
-    """The variable that a name is probably a slip of: `SEVERTY`, `severity`, `LINK`; "" for none."""
-    upper = name.upper()
+    """The variable that a name is probably a slip of: `SEVERTY`, `severity`, `LINK`, `BRANCH_COUNT` (of an array); ""
+    for none."""
+    upper = name.upper().removesuffix("_COUNT")
+    if name.endswith("_COUNT") and upper in _NAMES:  # it is no array, which is said of its value
+        return ""
     if name in ORDINARY | set(FALLBACKS.values()) or name.startswith(("BITBUCKET_", "PYTHON")) or len(name) < 4:
         return ""
     return next(iter(difflib.get_close_matches(upper, sorted(_NAMES), n=1, cutoff=0.85)), "")

@@ -203,7 +203,7 @@ def test_a_pipeline_whose_selector_bitbucket_tells_has_a_key_of_its_own():
 OWNED = Ownership()
 ONE_EACH = "Give each step an ALERT_NAME of its own"
 FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its own where they check different things"
-BRANCH_INTO_IT = "Put $BITBUCKET_BRANCH into it (in a deployment $BITBUCKET_DEPLOYMENT_ENVIRONMENT)"
+BRANCH_INTO_IT = "Put $BITBUCKET_BRANCH into it (or $BITBUCKET_DEPLOYMENT_ENVIRONMENT, _TAG or _PR_ID)"
 STATUS = {"where": "script", "build_status": "$STATUS"}
 
 

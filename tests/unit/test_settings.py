@@ -279,7 +279,8 @@ def test_a_dry_run_needs_no_key():
 @pytest.mark.parametrize(
     ("slip", "right"),
     [("SEVERTY", "SEVERITY"), ("severity", "SEVERITY"), ("INTEGRATON_KEY", "INTEGRATION_KEY"), ("LINK", "LINKS"),
-     ("EXITCODE", "EXIT_CODE"), ("DEDUPKEY", "DEDUP_KEY"), ("BRANCH", "BRANCHES")],
+     ("EXITCODE", "EXIT_CODE"), ("DEDUPKEY", "DEDUP_KEY"), ("BRANCH", "BRANCHES"),
+     ("BRANCH_COUNT", "BRANCHES"), ("LINK_COUNT", "LINKS")],
 )  # fmt: skip
 def test_a_slip_gets_a_warning_that_names_the_right_one(slip, right):
     assert read({**GOOD, slip: "x"}).notices == (f"{slip} is not a variable of this pipe; did you mean {right}?",)

@@ -182,7 +182,7 @@ def test_one_dedup_key_in_staging_and_production_resolves_neither(pipe, received
     assert received.details["resolves"].startswith("by hand: ")
     run = pipe({**staging, **PASSES}, None)
     assert received.open == ["deploy"]
-    assert "Put $BITBUCKET_BRANCH into it (in a deployment $BITBUCKET_DEPLOYMENT_ENVIRONMENT)" in run.yellow
+    assert "Put $BITBUCKET_BRANCH into it (or $BITBUCKET_DEPLOYMENT_ENVIRONMENT, _TAG or _PR_ID)" in run.yellow
 
 
 def test_a_dedup_key_that_names_the_place_resolves(pipe, received):
