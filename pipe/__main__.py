@@ -143,7 +143,8 @@ class Run:
             self.unsent.remove(event)
             return
         self.undelivered = True
-        self.fail(message)
+        to_resolve = f" Its dedup key is {event.dedup_key}." if event.action != "trigger" and event.dedup_key else ""
+        self.fail(message + to_resolve)
         self.print_unsent()
 
     def print_unsent(self) -> None:

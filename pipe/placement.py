@@ -48,8 +48,8 @@ class Placed(NamedTuple):
 
     @property
     def may_lack_exit_code(self) -> bool:
-        """Whether a run without an exit code can be this one."""
-        return self.item.place == "script" or not self.item.exit_code
+        """Whether a run without an exit code can be this one: a slip in the variable's name gives none."""
+        return self.item.place == "script" or self.item.exit_code not in STEPS_OWN_CODE[1:]
 
     @property
     def place_variable(self) -> str:

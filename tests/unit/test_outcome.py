@@ -111,6 +111,16 @@ def test_a_run_may_be_told_of_another_pipeline(told, variables, expected):
     assert tell(told=told, **variables) == expected
 
 
+def test_a_zero_that_says_nothing_is_not_called_missing():
+    said = "an exit code of 0 says nothing of the build here{}, and there is no token to ask Bitbucket with"
+    assert without_any_sign(Settings.read({"EXIT_CODE": "0"})).reason == said.format("")
+    beside = without_any_sign(Settings.read({"EXIT_CODE": "0", "BUILD_STATUS": "passed"})).reason
+    assert beside == said.format(", nor does BUILD_STATUS beside it")
+    assert without_any_sign(Settings.read({"EXIT_CODE": "0", "BUILD_STATUS": "meh"})).reason.startswith(
+        "BUILD_STATUS: "
+    )
+
+
 def test_what_a_run_is_told_speaks_for_another_pipeline_unless_its_own_step_failed():
     assert tell(told="FAILED").of_another
     assert not tell(told="FAILED", exit_code="1").of_another
@@ -170,6 +180,7 @@ def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
         (DEFAULT % step(where="script", exit_code="$CODE"), {}, Outcome(M, MISPLACED, of_step=True)),
         (DEFAULT % f"{step(where='script')}, {step('b')}", {}, None),
         (DEFAULT % f"{step(where='script')}, {step('b', exit_code='$BITBUCKET_EXIT_CODE')}", {}, Outcome(M, MISPLACED, of_step=True)),
+        (DEFAULT % f"{step(where='script')}, {step('b', exit_code='$BITBUCKET_EXITCODE')}", {}, None),
         (DEFAULT % f"{step(where='script')}, {step('b', 'other')}", {}, Outcome(M, MISPLACED, of_step=True)),
         ("pipelines: {default: {import: 'a:b:c'}}", {}, None),
     ],

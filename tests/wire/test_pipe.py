@@ -588,6 +588,7 @@ def test_a_refused_resolve_is_one_line(pipe, sandbox):
     assert (run.status, run.printed) == (1, [])
     (line,) = run.red
     assert line.startswith("✖ The resolve event was not delivered: 400 Invalid routing key")
+    assert line.endswith("Its dedup key is bitbucket:acme/shop:branch/main:step.")
     assert "{" not in run.log
 
 
