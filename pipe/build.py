@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from pipe.lib.environment import present
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line
 
 if TYPE_CHECKING:
     from pipe.bitbucket import PipelineRun
@@ -63,7 +63,7 @@ class Build(NamedTuple):
 
         def of(name: str) -> str:
             value = present(environ, name)
-            return one_line(conceal(one_line(value, len(value))), MAX_VALUE_LENGTH)
+            return masked_line(value, conceal, MAX_VALUE_LENGTH)
 
         workspace, slug = of("BITBUCKET_WORKSPACE"), of("BITBUCKET_REPO_SLUG")
         run = of("BITBUCKET_STEP_RUN_NUMBER")

@@ -18,7 +18,7 @@ from pipe import VERSION
 from pipe.lib import http
 from pipe.lib.interrupts import hold_back_termination
 from pipe.lib.masking import Mask
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line
 
 if TYPE_CHECKING:
     from pipe.event import Event
@@ -158,9 +158,8 @@ def _run_for(seconds: float, work: Callable[[], None]) -> None:
 
 def _judge(answer: http.Answer, mask: Mask) -> _Outcome:
     status = answer.status
-    # Masked once it is plain, since an escape sequence may stand in a secret; and before it is cut.
-    message = one_line(_message(answer.body.decode(errors="replace")), MAX_ANSWER_BYTES) or answer.reason
-    words = one_line(mask.text(message), MAX_QUOTED)
+    message = _message(answer.body.decode(errors="replace"))
+    words = masked_line(message, mask.text, MAX_QUOTED) or masked_line(answer.reason, mask.text, MAX_QUOTED)
     said = words if words.startswith(str(status)) else f"{status} {words}".strip()
     if status == ACCEPTED:
         return _Outcome(said, accepted=True)

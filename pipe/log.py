@@ -10,7 +10,7 @@ import bitbucket_pipes_toolkit as toolkit
 
 from pipe.lib.environment import encodable
 from pipe.lib.masking import Mask
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line
 
 MAX_LINE_LENGTH = 4000  # characters
 
@@ -53,5 +53,4 @@ class Log:
             print(self._mask.text(encodable(text)), file=sys.stdout if to_stdout else sys.stderr, flush=True)
 
     def _line(self, message: str) -> str:
-        flat = one_line(encodable(message), len(message))  # an escape sequence within a secret would hide it
-        return one_line(self._mask.text(flat), MAX_LINE_LENGTH)
+        return masked_line(encodable(message), self._mask.text, MAX_LINE_LENGTH)

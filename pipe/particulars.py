@@ -10,7 +10,7 @@ from pipe.build import Build
 from pipe.evidence import Evidence
 from pipe.evidence.commit import MAX_AUTHOR, MAX_SUBJECT
 from pipe.evidence.log_tail import tail
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line
 from pipe.lib.wall import Unread
 from pipe.outcome import Answer, Result
 from pipe.settings import Settings
@@ -37,8 +37,8 @@ def gather(settings: Settings, build: Build, answer: Answer, connect: Connect) -
     if run and run.commit_message:
         subject = re.split(r"\n\s*\n", run.commit_message.strip(), maxsplit=1)[0]
         found = found._replace(
-            commit_message=one_line(settings.mask.text(one_line(subject, len(subject))), MAX_SUBJECT),
-            commit_author=one_line(settings.mask.text(run.commit_author), MAX_AUTHOR),
+            commit_message=masked_line(subject, settings.mask.text, MAX_SUBJECT),
+            commit_author=masked_line(run.commit_author, settings.mask.text, MAX_AUTHOR),
         )
     step = outcome.failed_step_uuid or (build.step_uuid if outcome.of_step else "")
     if not failed or not settings.has_token or not step:

@@ -13,7 +13,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from pipe.bitbucket.unreadable import Unreadable, refusal, strange
 from pipe.lib import http
 from pipe.lib.masking import Mask
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line
 
 MAX_BODY_BYTES = 4 * 1024 * 1024  # of one answer; a hundred steps with all their commands are some 400 KB
 MAX_PAGES = 5  # of 100; a pipeline has at most 100 steps [D], earlier runs may come on top [?]
@@ -137,7 +137,7 @@ class Api:
             return ""
         if not isinstance(message, str):
             return ""
-        return one_line(_mask(self._auth).text(one_line(message, MAX_BODY_BYTES)), MAX_QUOTED).rstrip(". ")
+        return masked_line(message, _mask(self._auth).text, MAX_QUOTED).rstrip(". ")
 
 
 def _values(page: dict[str, Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line
 from pipe.lib.wall import Unread
 
 MAX_SUBJECT = 300  # characters
@@ -71,7 +71,7 @@ def _parsed(content: bytes, conceal: Callable[[str], str]) -> tuple[str, str]:
     # "name <address> seconds zone"; a name that is an address itself loses what comes after the @
     author = _text(fields.get(b"author", b"").partition(b"<")[0], encoding)
     author = re.sub(r"(\S)@\S+", r"\1", author)
-    return one_line(conceal(_text(paragraph, encoding)), MAX_SUBJECT), one_line(conceal(author), MAX_AUTHOR)
+    return masked_line(_text(paragraph, encoding), conceal, MAX_SUBJECT), masked_line(author, conceal, MAX_AUTHOR)
 
 
 def _text(raw: bytes, encoding: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line, one_line
 
 from .junit import MAX_LOOKED_AT
 
@@ -44,8 +44,8 @@ def describe(suite: str, case: str, *said: str, kind: str = "", conceal: Callabl
     that line to where a stack trace begins. A type (`kind`, or what looks like one), a place, the test's own name and
     set phrases say nothing, and stand there only for want of better. `conceal` hides secrets before anything is cut.
     """
-    suite, case = conceal(suite), conceal(case)
-    texts = [_lines(conceal(text)) for text in said]
+    suite, case = (masked_line(name, conceal, MAX_LOOKED_AT) for name in (suite, case))
+    texts = [_lines(conceal(text), conceal) for text in said]
     own_name = _own_name(suite, case)
     wrong = next(filter(None, (_telling(lines, own_name, kind) for lines in texts)), "")
     if not wrong:
@@ -65,12 +65,12 @@ def _name(suite: str, case: str) -> str:
     return one_line(case or full, MAX_NAME) if len(full) > MAX_NAME else full or "a test without a name"
 
 
-def _lines(text: str) -> list[str]:
+def _lines(text: str, conceal: Callable[[str], str]) -> list[str]:
     """The lines of its beginning. One that is cut is left out where it can be: with it a secret may be cut."""
     lines = _SPELT_ESCAPE.sub("\x1b", text[:MAX_LOOKED_AT]).splitlines()
     if len(text) > MAX_LOOKED_AT and len(lines) > 1:
         lines.pop()
-    return [one_line(line, MAX_MESSAGE) for line in lines]
+    return [masked_line(line, conceal, MAX_MESSAGE) for line in lines]
 
 
 def _telling(lines: list[str], own_name: Callable[[str], bool], kind: str) -> str:

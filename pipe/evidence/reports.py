@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from xml.parsers import expat
 
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line
 
 from .junit import NotJUnit, Report
 from .search import BITBUCKETS_OWN, FOLDERS, find, globs
@@ -127,7 +127,7 @@ class _Reading:
         self._note(what, why)
 
     def _note(self, what: str, why: str) -> None:
-        self.notes.append(one_line(self.conceal(f"{what}: {why}"), MAX_NOTE))
+        self.notes.append(masked_line(f"{what}: {why}", self.conceal, MAX_NOTE))
 
 
 def _parse(path: Path, report: Report, ends: float) -> None:

@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError, LocationValueError
 
 from pipe.lib.text import one_line
 
-MAX_WORDS = 200  # characters quoted of a status line or of the system
+MAX_WORDS = 200  # characters quoted of the system
 
 CHECK_CERTIFICATE = (
     "A proxy that reads TLS may stand between: map REQUESTS_CA_BUNDLE to its certificates. Nothing was sent."
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     """What came back; `body` is empty while only the head has been read."""
 
     status: int
-    reason: str  # the status line's words, on one line
+    reason: str  # the status line's words, as sent
     headers: Mapping[str, str]  # names in any case
     body: bytes = b""
 
@@ -85,7 +85,7 @@ def attempt(
                 stream=True,
             ) as response,
         ):
-            answer = Answer(response.status_code, one_line(response.reason or "", MAX_WORDS), response.headers)
+            answer = Answer(response.status_code, response.reason or "", response.headers)
             yield answer
             read = b""
             while piece := response.raw.read(size + 1 - len(read), decode_content=False):

@@ -8,6 +8,7 @@ most runs have nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _WIDTH = 600  # columns kept of a line that was drawn over, more than anybody here shows: what is jumped over is padded
 
@@ -33,6 +34,11 @@ def one_line(text: str, limit: int) -> str:
     """The text on one line of at most `limit` characters, each run of spaces a single one; a cut shows as `…`."""
     line = " ".join(" ".join(map(shown, undecorated(text).split("\n"))).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def masked_line(text: str, conceal: Callable[[str], str], limit: int) -> str:
+    """The same with secrets hidden: once it is plain, for an escape sequence may stand in one; and before it is cut."""
+    return one_line(conceal(one_line(text, len(text))), limit)
 
 
 def undecorated(text: str) -> str:

@@ -259,6 +259,8 @@ def test_secrets_are_concealed_before_anything_is_cut(clone):
     assert read_commit(clone, sha, conceal)[0] == "x" * 297 + "**…"
     sha = git(clone, "commit-tree", "HEAD^{tree}", "-m", "of hunter2")
     assert read_commit(clone, sha, conceal)[0] == "of ****"
+    sha = git(clone, "commit-tree", "HEAD^{tree}", "-m", "x" * 297 + "hun\x1b[31mter2")
+    assert read_commit(clone, sha, conceal)[0] == "x" * 297 + "**…"
 
 
 def loose(clone: Path, content: bytes, sha: str = "ab" * 20) -> str:

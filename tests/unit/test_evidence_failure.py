@@ -84,6 +84,10 @@ def test_secrets_are_concealed_before_anything_is_cut():
     assert describe("s", "n", "m" * 194 + "hunter2", conceal=conceal) == f"s.n: {'m' * 194}…"
     assert describe("hunter2", "n" * 116 + "hunter2", "not hunter2", conceal=conceal) == f"{'n' * 116}****: not ****"
     assert describe("s", "n", "", kind="hunter2", conceal=conceal) == "s.n: ****"
+    for escape in ("\x1b[31m", "#x1B[31m"):
+        for before in range(90, 98):
+            assert "hun" not in describe("s", "n", f"{'m ' * before}hun{escape}ter2", conceal=conceal)
+    assert describe("hun\x1b[31mter2", "n", "not", conceal=conceal) == "****.n: not"
     cut = describe("s", "n", "Failed\n" * 1165 + "x\n" * 15 + "hunter2" * 100, conceal=conceal)
     assert "hunt" not in cut
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipe.lib.text import one_line
+from pipe.lib.text import masked_line, one_line
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,10 @@ def test_whatever_the_text_holds_it_is_one_line_that_can_be_shown(text, limit):
     assert line == " ".join(line.split())
     assert not [c for c in line if c < " " or "\x7f" <= c < "\xa0" or c in "\u2028\u2029\u202e\u200f"]
     line.encode()
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "hun\x1b[31mter2", "hunX\bter2", "hun\u202eter2"])
+@pytest.mark.parametrize("before", [0, 4, 15, 18])
+def test_of_a_secret_no_part_stays_wherever_the_line_is_cut(secret, before):
+    line = masked_line("x" * before + secret, lambda text: text.replace("hunter2", "****"), 20)
+    assert "hun" not in line and "ter" not in line
