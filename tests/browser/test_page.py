@@ -31,19 +31,12 @@ def test_the_demo_s_story_arrives_live(page: Page, sandbox: Sandbox, capsys: pyt
     page.run("window.stays = true")
     story = threading.Thread(target=demo.play, args=(sandbox.url,))
     story.start()
-    titles = set()
-
-    def seen() -> bool:
-        titles.add(page.chrome.title.split(")")[0] + ")")
-        return page.count(".incidents > li[class]") == 7 and page.count(".incidents > li.acknowledged") == 1
-
-    while story.is_alive():
-        seen()
+    page.until(lambda: "(1)" in page.chrome.title)  # while the story goes on
     story.join()
-    page.until(seen)  # the story ends with an acknowledgement
+    page.until(lambda: page.count(".incidents > li[class]") == 7)
+    page.until(lambda: page.count(".incidents > li.acknowledged") == 1)  # the story's end
     assert "2 open" in page.text
     assert page.run("return window.stays")  # it was never loaded again
-    assert {"(1)", "(2)"} <= titles
     rows = page.run(
         "return [...document.querySelectorAll('.incidents > li')].map(row => row.innerText.split('\\n').map(text => text.trim()).join('|'))"
     )
@@ -53,6 +46,12 @@ def test_the_demo_s_story_arrives_live(page: Page, sandbox: Sandbox, capsys: pyt
     page.go("/calls")
     assert "nothing is open under this key: dropped" in page.text
     assert "merged into #5: nobody is paged again" in page.text
+
+
+def test_the_title_counts_who_has_not_been_heard_yet(page: Page, sandbox: Sandbox) -> None:
+    for count, key in enumerate(("lint", "unit tests"), start=1):
+        send(sandbox, alert(dedup_key=key))
+        page.until(lambda count=count: page.chrome.title.startswith(f"({count}) "))
 
 
 def test_an_incident_opens_at_its_address_and_can_be_gone_back_from(page: Page, sandbox: Sandbox) -> None:
