@@ -85,6 +85,10 @@ class Definition(NamedTuple):
         """The pipelines in which a step's alert can be about the same place: any can deploy to an environment."""
         return self.pipelines if build.deployment else self.possible(build)
 
+    def imports(self, build: Build) -> bool:
+        """Whether a pipeline whose steps the file does not show can be the running one."""
+        return any(pipeline.imported for pipeline in self.possible(build))
+
     def selected(self, selector: tuple[str, str]) -> Pipeline | None:
         """The pipeline that Bitbucket's API names by type and pattern, where the file shows it."""
         kind, pattern = selector

@@ -90,9 +90,7 @@ def ask_about_told(api: Reader, told: Outcome, build: Build, definition: Definit
 
 def _looked_at(api: Reader, run: PipelineRun, build: Build, definition: Definition, placed: tuple[Placed, ...]) -> Look:
     pipelines = _pipelines(definition, build, (run.selector_type, run.selector_pattern))
-    here = (one for one in placed if one.may_lack_exit_code)
-    missing = any(one.item.place == "after-script" and not one.step.final for one in here)
-    return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, own_code_missing=missing)
+    return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, placed)
 
 
 def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) -> tuple[Pipeline, ...]:

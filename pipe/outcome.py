@@ -65,8 +65,11 @@ class Answer(NamedTuple):
     refused: bool = False  # the token was refused
 
 
-def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:
-    """What the variables tell; None where they tell nothing. `placed`: where in the file this run can stand."""
+def by_variables(
+    settings: Settings, build: Build, placed: tuple[Placed, ...], *, imports: bool = False
+) -> Outcome | None:
+    """What the variables tell; None where they tell nothing. `placed`: where in the file this run can stand, or with
+    `imports` in a pipeline of another file."""
     code = settings.exit_code
     told = _told(settings, build, placed)
     if code:
@@ -74,12 +77,12 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...]) -
     if told and (told.result is Result.FAILED or not (code == 0 or settings.bad_exit_code)):
         return told
     if code == 0 or settings.bad_exit_code:
-        return _step(settings, placed)
+        return _step(settings, () if imports else placed)
     if settings.build_status:
         result = {"successful": Result.SUCCESSFUL, "stopped": Result.STOPPED}.get(settings.build_status, Result.FAILED)
         return Outcome(result, f"BUILD_STATUS is {settings.build_status}")
-    here = [one for one in placed if one.may_lack_exit_code]
-    if here and not settings.bad_build_status and all(one.runs_only_after_a_success for one in here):
+    misplaced = placed and not imports and all(one.runs_only_after_a_success for one in placed)
+    if misplaced and not settings.bad_build_status:
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return None
 
@@ -101,7 +104,7 @@ def _broken_step(settings: Settings, code: int, *, beside_failure: bool) -> Outc
 
 
 def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
-    """An exit code of 0, or one that cannot be read."""
+    """An exit code of 0, or one that cannot be read. `placed`: all places where this run can stand, if they are known."""
     if settings.build_status in ("failed", "error", "expired"):
         return Outcome(Result.FAILED, f"BUILD_STATUS is {settings.build_status}", of_step=True)
     if unreadable := settings.bad_exit_code or settings.bad_build_status:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.definition import Pipeline
 from pipe.outcome import BROKEN, PASSED, Outcome, Result
+from pipe.placement import Placed
 
 DID_NOT_RUN = ("NOT_RUN", "SKIPPED")
 WAITING = ("PAUSED", "HALTED")  # for a person, or for nobody: HALTED may never end [R]
@@ -20,7 +21,8 @@ KNOWN_STATES = ("PENDING", "READY", "IN_PROGRESS", "COMPLETED")
 MAX_NAMED_STEPS = 3  # in one sentence
 
 OWN_CODE_MISSING = (
-    "all other steps passed, but this step's own exit code is missing: map `EXIT_CODE: $BITBUCKET_EXIT_CODE`"
+    "all other steps passed, but this step's own exit code is missing: map `EXIT_CODE: $BITBUCKET_EXIT_CODE`; a "
+    "`final:` step needs a name that no step with an after-script has"
 )
 ALONE = "Bitbucket lists no other step, and a step cannot judge itself"
 
@@ -74,12 +76,15 @@ def look(
     steps: tuple[StepRun, ...],
     own_step: str,
     pipelines: tuple[Pipeline, ...],
-    *,
-    own_code_missing: bool = False,
+    placed: tuple[Placed, ...] = (),
 ) -> Look:
-    """`own_step`: the uuid of the asking step. `pipelines`: those of the file that the run can be one of."""
-    others = tuple(step for step in steps if not own_step or _bare(step.uuid) != _bare(own_step))
-    return Look(run, others, _ignored(pipelines), own_code_missing)
+    """`own_step`: the uuid of the asking step. `pipelines`: those of the file that the run can be one of. `placed`:
+    where in the file it can stand; of several, where the asking step has its name."""
+    own = [step for step in steps if own_step and _bare(step.uuid) == _bare(own_step)]
+    here = [one for one in placed if own and one.step.name == own[0].name] or placed
+    others = tuple(step for step in steps if step not in own)
+    ordinary = any(one.item.place == "after-script" and not one.step.final for one in here)
+    return Look(run, others, _ignored(pipelines), own_code_missing=ordinary)
 
 
 def judge(look: Look) -> Outcome:

@@ -47,11 +47,6 @@ class Placed(NamedTuple):
         return self.item.action not in SILENT_ACTIONS and speaks
 
     @property
-    def may_lack_exit_code(self) -> bool:
-        """Whether a run without an exit code can be this one: a slip in the variable's name gives none."""
-        return self.item.place == "script" or self.item.exit_code not in STEPS_OWN_CODE[1:]
-
-    @property
     def place_variable(self) -> str:
         """The variable that tells the places of this item's alerts apart."""
         if self.pipeline.section == "pull-requests":

@@ -96,7 +96,7 @@ def judge(
     log: Log,
 ) -> Judged:
     """What to do, before anything is gathered for it: a run and `check` decide by this."""
-    outcome = by_variables(settings, build, placed)
+    outcome = by_variables(settings, build, placed, imports=definition.imports(build))
     told = bool(outcome and outcome.of_another)
     if not told and (why := kept_out(settings, build)):
         return Judged(_kept_out(why, outcome))

@@ -13,6 +13,7 @@ from tests.unit.files import DEFAULT, MAIN, read, step
 F, S, T, X, M, U = Result.FAILED, Result.SUCCESSFUL, Result.STOPPED, Result.IGNORED, Result.MISPLACED, Result.UNKNOWN
 AFTER, FINAL_AFTER = DEFAULT % step(), DEFAULT % step(kind="final")
 FINAL, SCRIPT = DEFAULT % step(kind="final", where="script"), DEFAULT % step(where="script")
+SCRIPT_AND_IMPORT = SCRIPT.removesuffix("}") + ", custom: {nightly: {import: 'a:b:c'}}}"
 TOLD_STATUS = DEFAULT % step(where="script", build_status="$BITBUCKET_TRIGGER_PIPELINE_STATUS")
 TRIGGERED = (
     "triggers: {repository-push: [{condition: a, pipelines: [told]}]}\npipelines: {custom: {told: [%s]}}"
@@ -24,7 +25,9 @@ def tell(text: str = AFTER, told: str = "", **variables: str):
     """The outcome of an environment, in a clone with that file."""
     settings = Settings.read({"DRY_RUN": "true", **{name.upper(): value for name, value in variables.items()}})
     build = MAIN._replace(told=Told(told))
-    return by_variables(settings, build, placed(read(text), build, settings.alert_name, settings.dedup_key))
+    definition = read(text)
+    here = placed(definition, build, settings.alert_name, settings.dedup_key)
+    return by_variables(settings, build, here, imports=definition.imports(build))
 
 
 NO_CODE = 'EXIT_CODE: "abc" is not an integer; it tells nothing'
@@ -179,10 +182,13 @@ def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
         (TRIGGERED, {}, None),
         (DEFAULT % step(where="script", exit_code="$CODE"), {}, Outcome(M, MISPLACED, of_step=True)),
         (DEFAULT % f"{step(where='script')}, {step('b')}", {}, None),
-        (DEFAULT % f"{step(where='script')}, {step('b', exit_code='$BITBUCKET_EXIT_CODE')}", {}, Outcome(M, MISPLACED, of_step=True)),
+        (DEFAULT % f"{step(where='script')}, {step('b', exit_code='$BITBUCKET_EXIT_CODE')}", {}, None),
         (DEFAULT % f"{step(where='script')}, {step('b', exit_code='$BITBUCKET_EXITCODE')}", {}, None),
         (DEFAULT % f"{step(where='script')}, {step('b', 'other')}", {}, Outcome(M, MISPLACED, of_step=True)),
         ("pipelines: {default: {import: 'a:b:c'}}", {}, None),
+        (SCRIPT_AND_IMPORT, {}, None),
+        (SCRIPT_AND_IMPORT, {"exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        (SCRIPT_AND_IMPORT.replace("custom", "tags"), {}, Outcome(M, MISPLACED, of_step=True)),
     ],
 )  # fmt: skip
 def test_a_pipe_that_stands_only_in_scripts_of_ordinary_steps_runs_only_after_a_success(text, variables, expected):

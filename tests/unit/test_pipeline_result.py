@@ -7,6 +7,7 @@ import pytest
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.outcome import Outcome, Result
 from pipe.pipeline_result import Look, judge, judge_told, look
+from pipe.placement import placed
 from tests.unit.files import DEFAULT, MAIN, read
 from tests.unit.files import step as in_file
 
@@ -27,8 +28,8 @@ OK = step(name="ok")
 OWN_STEP = StepRun(uuid=OWN, name="page", state="IN_PROGRESS", stage="RUNNING")
 
 
-def judged(*steps: StepRun, run: PipelineRun = RUNNING, text: str = DEFAULT % in_file(), **more: bool) -> Outcome:
-    return judge(look(run, (*steps, OWN_STEP), OWN.lower().strip("{}"), read(text).possible(MAIN), **more))
+def judged(*steps: StepRun, run: PipelineRun = RUNNING, text: str = DEFAULT % in_file()) -> Outcome:
+    return judge(look(run, (*steps, OWN_STEP), OWN.lower().strip("{}"), read(text).possible(MAIN)))
 
 
 def failed(reason: str, *names: str, uuid: str = "", error: str = "", **more) -> Outcome:
@@ -166,10 +167,41 @@ def test_an_unnamed_step_is_never_taken_for_an_ignored_one():
     assert judged(OK, step("FAILED", name=""), text=text).result is F
 
 
-def test_an_ordinary_step_cannot_take_the_others_success_for_its_own():
-    missing = "all other steps passed, but this step's own exit code is missing: map `EXIT_CODE: $BITBUCKET_EXIT_CODE`"
-    assert judged(OK, own_code_missing=True) == Outcome(U, missing)
-    assert judged(step("FAILED"), own_code_missing=True).result is F
+PAGER = "pipe: acme/pagerduty:1"
+SAYS_ITS_CODE = "{pipe: acme/pagerduty:1, variables: {EXIT_CODE: $BITBUCKET_EXIT_CODE}}"
+ORDINARY = "step: {name: %s, script: [a], after-script: [%s]}"
+FINAL = "final: [step: {name: %s, script: [pipe: acme/pagerduty:1]}]"
+
+
+@pytest.mark.parametrize("item", [PAGER, SAYS_ITS_CODE])
+@pytest.mark.parametrize(
+    ("ordinary", "final", "own", "result"),
+    [
+        ("page", "", "page", U),
+        ("page", "", "no name that the file knows", U),
+        ("page", "end", "page", U),
+        ("page", "end", "end", S),
+        ("page", "end", "", U),  # it can be either
+        ("page", "page", "page", U),
+        ("''", "''", "", U),
+        ("", "end", "end", S),
+        ("", "end", "no name that the file knows", S),
+        ("", "", "", S),
+    ],
+)
+def test_an_ordinary_step_cannot_take_the_others_success_for_its_own(item, ordinary, final, own, result):
+    """Bitbucket's name of the asking step tells which of the file's steps it is."""
+    steps = ["step: {name: unit, script: [a]}"]
+    steps += [ORDINARY % (ordinary, item)] if ordinary else []
+    steps += [FINAL % final] if final else []
+    definition = read("pipelines: {default: [{%s}]}" % "}, {".join(steps))
+    here = placed(definition, MAIN, "", "")
+    asking = OWN_STEP._replace(name=own)
+    for other, expected in ((OK, result), (step("FAILED"), F)):
+        found = judge(look(RUNNING, (other, asking), OWN, definition.possible(MAIN), here))
+        assert found.result is expected
+    if result is U:
+        assert "this step's own exit code is missing" in judge(look(RUNNING, (OK, asking), OWN, (), here)).reason
 
 
 def test_the_failure_names_the_steps_and_bitbucket_s_error():
