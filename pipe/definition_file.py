@@ -146,14 +146,27 @@ def _steps(node: Any, group: Step, ours: set[str], groups: Iterator[int]) -> Ite
     if isinstance(node, list):
         for item in node:
             yield from _steps(item, group, ours, groups)
+            if _is_gate(item) and not group.group:
+                group = group._replace(may_be_skipped=True)  # what stands behind it
     elif isinstance(node, dict):
         for key, value in node.items():
-            if key in ("step", "final") and isinstance(value, dict):
-                yield _step(value, group, ours, final=key == "final")
+            if key == "final" and isinstance(value, dict):
+                yield _step(value, group._replace(may_be_skipped=False), ours, final=True)
+            elif key == "step" and isinstance(value, dict):
+                yield _step(value, group, ours, final=False)
             elif isinstance(value, (dict, list)):
                 below = _inherited(value, group) if isinstance(value, dict) else group
                 below = below._replace(group=next(groups)) if key == "parallel" else below
                 yield from _steps(value, below, ours, groups)
+
+
+def _is_gate(item: Any) -> bool:
+    """Whether an entry of a pipeline, a step or a stage, waits for a person."""
+    return isinstance(item, dict) and any(isinstance(one, dict) and _is_manual(one) for one in item.values())
+
+
+def _is_manual(node: dict[str, Any]) -> bool:
+    return _text(node.get("trigger")) == "manual"
 
 
 def _inherited(node: dict[str, Any], group: Step) -> Step:
@@ -167,7 +180,7 @@ def _inherited(node: dict[str, Any], group: Step) -> Step:
     return group._replace(
         environments=environments,
         on_fail=_text(strategy) or group.on_fail,
-        may_be_skipped=group.may_be_skipped or "condition" in node or node.get("trigger") == "manual",
+        may_be_skipped=group.may_be_skipped or "condition" in node or _is_manual(node),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
-from pipe.definition import Pipeline
+from pipe.definition import Pipeline, Step
 from pipe.outcome import BROKEN, PASSED, Outcome, Result
 from pipe.placement import Placed
 
@@ -81,10 +81,15 @@ def look(
     """`own_step`: the uuid of the asking step. `pipelines`: those of the file that the run can be one of. `placed`:
     where in the file it can stand; of several, where the asking step has its name."""
     own = [step for step in steps if own_step and _bare(step.uuid) == _bare(own_step)]
-    here = [one for one in placed if own and one.step.name == own[0].name] or placed
+    here = [one for one in placed if own and _may_be_called(one.step, own[0].name)] or placed
     others = tuple(step for step in steps if step not in own)
     ordinary = any(one.item.place == "after-script" and not one.step.final for one in here)
     return Look(run, others, _ignored(pipelines), own_code_missing=ordinary)
+
+
+def _may_be_called(step: Step, name: str) -> bool:
+    """Whether Bitbucket can call a step of the file so: one without a name anything, a final one with words before it."""
+    return not (step.name and name) or step.name == name or (step.final and name.endswith(step.name))
 
 
 def judge(look: Look) -> Outcome:

@@ -129,18 +129,21 @@ def _answer(
     connect: Connect,
     log: Log,
 ) -> Answer:
-    if outcome and not outcome.of_another:
+    told = bool(outcome and outcome.of_another)
+    if outcome and not told and outcome.result is not Result.UNKNOWN:
         return Answer(outcome, build)
     if settings.has_token and settings.event_action == "auto":
         from pipe import inquiry  # it brings the API's client along, and that only where there is a token
 
         api = connect(inquiry.BUDGET_SECONDS)
-        if outcome:
+        if outcome and told:
             return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key)
-        return inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log.info)
+        answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log.info)
+        unreadable = outcome and answer.outcome.result is Result.UNKNOWN  # Bitbucket tells nothing either
+        return answer._replace(outcome=outcome) if outcome and unreadable else answer
     if outcome:
-        may_be_own = definition.may_be_a_pager(build.told.selector)
-        return Answer(outcome, build.told_of(None), may_be_own=may_be_own)
+        may_be_own = told and definition.may_be_a_pager(build.told.selector)
+        return Answer(outcome, build.told_of(None) if told else build, may_be_own=may_be_own)
     return Answer(without_any_sign(settings)._replace(of_step=settings.event_action != "auto"), build)
 
 

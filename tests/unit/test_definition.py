@@ -168,6 +168,22 @@ def test_a_step_with_a_condition_or_at_a_gate_may_be_skipped(text, skipped):
 
 
 @pytest.mark.parametrize(
+    ("gate", "kind", "behind"),
+    [
+        (step("gate", more=", trigger: manual"), "step", True),
+        ("{stage: {trigger: manual, steps: [%s]}}" % step("gate"), "step", True),
+        ("{parallel: {steps: [%s]}}" % step("gate", more=", trigger: manual"), "step", False),
+        (step("gate", more=", condition: {a: b}"), "step", False),
+        (step("gate", more=", trigger: manual"), "final", False),  # it always runs
+    ],
+)
+def test_what_stands_behind_a_manual_gate_may_be_skipped_too(gate, kind, behind):
+    text = f"{step('first')}, {gate}, {step('behind', kind=kind)}"
+    skipped = {one.name: one.may_be_skipped for one in read(DEFAULT % text).pipelines[0].steps}
+    assert (skipped["first"], skipped["behind"]) == (False, behind)
+
+
+@pytest.mark.parametrize(
     ("text", "on_fail"),
     [
         (step(more=", on-fail: {strategy: ignore}"), "ignore"),

@@ -170,7 +170,7 @@ def test_an_unnamed_step_is_never_taken_for_an_ignored_one():
 PAGER = "pipe: acme/pagerduty:1"
 SAYS_ITS_CODE = "{pipe: acme/pagerduty:1, variables: {EXIT_CODE: $BITBUCKET_EXIT_CODE}}"
 ORDINARY = "step: {name: %s, script: [a], after-script: [%s]}"
-FINAL = "final: [step: {name: %s, script: [pipe: acme/pagerduty:1]}]"
+FINAL = "final: {name: %s, script: [pipe: acme/pagerduty:1]}"
 
 
 @pytest.mark.parametrize("item", [PAGER, SAYS_ITS_CODE])
@@ -181,7 +181,10 @@ FINAL = "final: [step: {name: %s, script: [pipe: acme/pagerduty:1]}]"
         ("page", "", "no name that the file knows", U),
         ("page", "end", "page", U),
         ("page", "end", "end", S),
+        ("page", "end", "[Final Step] end", S),
         ("page", "end", "", U),  # it can be either
+        ("''", "end", "end", U),
+        ("page", "''", "end", S),
         ("page", "page", "page", U),
         ("''", "''", "", U),
         ("", "end", "end", S),

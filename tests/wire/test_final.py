@@ -219,6 +219,27 @@ def test_an_exit_code_of_0_in_a_final_step_s_after_script_is_not_the_pipeline_s(
     assert (run.status, received.sent) == (0, sent)
 
 
+UNREADABLE = [{"EXIT_CODE": "one"}, {"EXIT_CODE": "0", "BUILD_STATUS": "fialed"}]
+
+
+@pytest.mark.parametrize("bad", UNREADABLE)
+@pytest.mark.parametrize(
+    ("others", "sent"), [([step("unit", "FAILED")], PAGES), ([ok()], RESOLVES), ([step("unit", "ODD")], UNKNOWN)]
+)
+def test_a_bad_value_in_a_final_step_does_not_hide_what_bitbucket_says(final, received, bad, others, sent):
+    run = final(*others, **bad)
+    assert (run.status, received.sent) == (1, sent)
+    if sent is UNKNOWN:
+        assert "it tells nothing" in received.details["reason"]
+
+
+@pytest.mark.parametrize("bad", UNREADABLE)
+def test_a_bad_value_in_an_after_script_is_not_made_good_by_the_other_steps(final, received, bad):
+    run = final(ok("build"), definition=AFTER_SCRIPT, **bad)
+    assert (run.status, received.sent) == (1, UNKNOWN)
+    assert "it tells nothing" in received.details["reason"]
+
+
 def test_a_build_status_spares_bitbucket(final, api, received):
     final(step("unit", "FAILED"), BUILD_STATUS="successful")
     assert (received.sent, api.requests) == (RESOLVES, [])
