@@ -72,11 +72,13 @@ def by_variables(
     `imports` in a pipeline of another file."""
     code = settings.exit_code
     told = _told(settings, build, placed)
-    if code:
-        return _broken_step(settings, code, beside_failure=bool(told and told.result is Result.FAILED))
-    if told and (told.result is Result.FAILED or not (code == 0 or settings.bad_exit_code)):
+    told_failure = bool(told and told.result is Result.FAILED)
+    if code and code not in settings.ignore_exit_codes:
+        return _broken_step(settings, code, beside_failure=told_failure)
+    has_code = code is not None or bool(settings.bad_exit_code)
+    if told and (told_failure or not has_code):
         return told
-    if code == 0 or settings.bad_exit_code:
+    if has_code:
         return _step(settings, () if imports else placed)
     if settings.build_status:
         result = {"successful": Result.SUCCESSFUL, "stopped": Result.STOPPED}.get(settings.build_status, Result.FAILED)
@@ -96,21 +98,20 @@ def without_any_sign(settings: Settings) -> Outcome:
 
 
 def _broken_step(settings: Settings, code: int, *, beside_failure: bool) -> Outcome:
-    if code in settings.ignore_exit_codes:
-        return Outcome(Result.IGNORED, f"exit code {code} is among IGNORE_EXIT_CODES", of_step=True, exit_code=code)
     status = f", whatever BUILD_STATUS ({settings.build_status}) says" if settings.build_status else ""
     # `told` beside an exit code: this step may only ever run after another pipeline's failure, and never turn green.
     return Outcome(Result.FAILED, f"exit code {code}{status}", of_step=True, exit_code=code, told=beside_failure)
 
 
 def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
-    """An exit code of 0, or one that cannot be read. `placed`: all places where this run can stand, if they are known."""
+    """An exit code of 0, one that is ignored, or one that cannot be read. `placed`: all places where this run can
+    stand, where those are known."""
     if settings.build_status in ("failed", "error", "expired"):
         return Outcome(Result.FAILED, f"BUILD_STATUS is {settings.build_status}", of_step=True)
     if unreadable := settings.bad_exit_code or settings.bad_build_status:
         return Outcome(Result.UNKNOWN, unreadable.removesuffix("."), of_step=True)
-    if 0 in settings.ignore_exit_codes:
-        return Outcome(Result.IGNORED, "exit code 0 is among IGNORE_EXIT_CODES", of_step=True, exit_code=0)
+    if (code := settings.exit_code) in settings.ignore_exit_codes:
+        return Outcome(Result.IGNORED, f"exit code {code} is among IGNORE_EXIT_CODES", of_step=True, exit_code=code)
     here = [one for one in placed if one.sees_exit_code]
     if any(one.step.final for one in placed) and all(one.step.final for one in here):
         return None  # a final step's own exit code, or the `$?` of its script, tells nothing of the build

@@ -88,7 +88,7 @@ def look(
 
 
 def _may_be_called(step: Step, name: str) -> bool:
-    """Whether Bitbucket can call a step of the file so: one without a name anything, a final one with words before it."""
+    """Whether Bitbucket can call a step of the file so: one without a name anything, a final one with words before."""
     return not (step.name and name) or step.name == name or (step.final and name.endswith(step.name))
 
 
