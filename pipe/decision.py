@@ -78,9 +78,7 @@ def _asked_for(settings: Settings, case: Case) -> Decision:
     asked = f"EVENT_ACTION is {action}"
     if outcome.result is Result.IGNORED:
         return _nothing(case)
-    unproven = outcome.result in (Result.FAILED, Result.STOPPED) or settings.bad_exit_code or settings.bad_build_status
-    if unproven and action in ("resolve", "change"):
-        but = f"it failed: {outcome.reason}" if outcome.result is Result.FAILED else outcome.reason
+    if action in ("resolve", "change") and (but := _why_no_success(settings, case)):
         line = f"Sending nothing: {asked}, but {but}."
         return Decision(line, warning=line)
     if action in ("resolve", "acknowledge") and not case.subject.key:
@@ -91,6 +89,17 @@ def _asked_for(settings: Settings, case: Case) -> Decision:
     if outcome.exit_code == 0:
         warning = f"{asked}, and the exit code is 0: this pages for a step that passed. {warning}"
     return Decision(f"Paging: {asked}.", action, warning, resolves=wording.resolves(case, wording.NEVER_RESOLVES))
+
+
+def _why_no_success(settings: Settings, case: Case) -> str:
+    """What an explicit `resolve` or `change` gives way to; empty where nothing speaks against it."""
+    outcome = case.outcome
+    if outcome.result is Result.FAILED:
+        return f"it failed: {outcome.reason}"
+    told_nothing = outcome.result is Result.UNKNOWN and outcome.told
+    if outcome.result is Result.STOPPED or settings.bad_exit_code or settings.bad_build_status or told_nothing:
+        return outcome.reason
+    return wording.MAY_BE_OWN if case.may_be_own else ""
 
 
 def _why_not_resolved(settings: Settings, case: Case) -> str:

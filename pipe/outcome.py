@@ -89,12 +89,15 @@ def by_variables(
     return None
 
 
-def without_any_sign(settings: Settings) -> Outcome:
+def without_any_sign(settings: Settings, placed: tuple[Placed, ...]) -> Outcome:
+    """Nothing tells. What an EVENT_ACTION sends is about the step, but in a `final:` step's script the pipeline."""
     why = settings.bad_build_status or "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
     if settings.exit_code == 0 and not settings.bad_build_status:
         beside = ", nor does BUILD_STATUS beside it" if settings.build_status else ""
         why = f"an exit code of 0 says nothing of the build here{beside}, and there is no token to ask Bitbucket with"
-    return Outcome(Result.UNKNOWN, why.removesuffix("."))
+    in_a_final_step = placed and all(one.step.final and one.item.place == "script" for one in placed)
+    of_step = settings.event_action != "auto" and not in_a_final_step
+    return Outcome(Result.UNKNOWN, why.removesuffix("."), of_step)
 
 
 def _broken_step(settings: Settings, code: int, *, beside_failure: bool) -> Outcome:

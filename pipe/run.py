@@ -109,7 +109,7 @@ def judge(
 
 def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
-    outcome = by_variables(settings, build, ()) or Outcome(Result.UNKNOWN, why, of_step=settings.event_action != "auto")
+    outcome = by_variables(settings, build, ()) or without_any_sign(settings, ())._replace(reason=why)
     told = outcome.of_another
     answer = Answer(outcome, build.told_of(None) if told else build)
     case = Case(outcome, _subject(settings, build, answer), ownership.Ownership(why), in_ci=build.in_ci)
@@ -144,7 +144,7 @@ def _answer(
     if outcome:
         may_be_own = told and definition.may_be_a_pager(build.told.selector)
         return Answer(outcome, build.told_of(None) if told else build, may_be_own=may_be_own)
-    return Answer(without_any_sign(settings)._replace(of_step=settings.event_action != "auto"), build)
+    return Answer(without_any_sign(settings, placed), build)
 
 
 def _case(settings: Settings, build: Build, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:

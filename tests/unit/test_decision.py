@@ -194,6 +194,23 @@ def test_an_explicit_action_is_sent_unless_the_result_is_known_to_be_no_success(
     assert decide(Settings(event_action=action), case(result, exit_code=code)) == expected
 
 
+MAY_BE_OWN = "it is about a pipeline that may be the pager's own"
+
+
+@pytest.mark.parametrize(
+    ("given", "but"),
+    [
+        (case(U, False, told=True), "so it went"),
+        (case(S, False, told=True, may_be_own=True), MAY_BE_OWN),
+        (case(U, False, told=True, may_be_own=True), "so it went"),
+    ],
+)
+def test_what_a_told_run_cannot_know_to_have_passed_is_not_resolved_by_hand_either(given, but):
+    for action in ("resolve", "change"):
+        assert decide(Settings(event_action=action), given) == withheld(action, but)
+    assert decide(Settings(event_action="acknowledge"), given) == asked("acknowledge")
+
+
 def test_who_else_uses_the_key_is_no_matter_to_an_explicit_action():
     assert decide(Settings(event_action="resolve"), case(S, owner=OTHERS, exit_code=0)) == asked("resolve")
 

@@ -82,9 +82,27 @@ def test_what_is_absent_or_bad_tells_nothing(variables):
 
 def test_without_any_sign_the_reason_is_the_bad_value_or_that_there_is_none():
     nothing = "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
-    assert without_any_sign(Settings()) == Outcome(U, nothing)
+    assert without_any_sign(Settings(), ()) == Outcome(U, nothing)
     bad = Settings.read({"DRY_RUN": "true", "BUILD_STATUS": "fialed"})
-    assert without_any_sign(bad) == Outcome(U, NO_STATUS)
+    assert without_any_sign(bad, ()) == Outcome(U, NO_STATUS)
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "step"),
+    [
+        (FINAL, "auto", False),
+        (AFTER, "auto", False),
+        (FINAL, "resolve", False),
+        (FINAL_AFTER, "resolve", True),
+        (AFTER, "resolve", True),
+        (SCRIPT, "trigger", True),
+        (DEFAULT % f"{step()}, {step(kind='final', where='script')}", "trigger", True),
+        ("pipelines: {}", "resolve", True),
+    ],
+)
+def test_what_an_event_action_sends_is_about_what_would_have_been_judged(text, action, step):
+    here = placed(read(text), MAIN, "", "")
+    assert without_any_sign(Settings(event_action=action), here).of_step is step
 
 
 def ended(result: Result, word: str) -> Outcome:
@@ -120,12 +138,11 @@ def test_a_run_may_be_told_of_another_pipeline(told, variables, expected):
 
 def test_a_zero_that_says_nothing_is_not_called_missing():
     said = "an exit code of 0 says nothing of the build here{}, and there is no token to ask Bitbucket with"
-    assert without_any_sign(Settings.read({"EXIT_CODE": "0"})).reason == said.format("")
-    beside = without_any_sign(Settings.read({"EXIT_CODE": "0", "BUILD_STATUS": "passed"})).reason
+    assert without_any_sign(Settings.read({"EXIT_CODE": "0"}), ()).reason == said.format("")
+    beside = without_any_sign(Settings.read({"EXIT_CODE": "0", "BUILD_STATUS": "passed"}), ()).reason
     assert beside == said.format(", nor does BUILD_STATUS beside it")
-    assert without_any_sign(Settings.read({"EXIT_CODE": "0", "BUILD_STATUS": "meh"})).reason.startswith(
-        "BUILD_STATUS: "
-    )
+    bad = Settings.read({"EXIT_CODE": "0", "BUILD_STATUS": "meh"})
+    assert without_any_sign(bad, ()).reason.startswith("BUILD_STATUS: ")
 
 
 def test_what_a_run_is_told_speaks_for_another_pipeline_unless_its_own_step_failed():

@@ -219,6 +219,14 @@ def test_an_exit_code_of_0_in_a_final_step_s_after_script_is_not_the_pipeline_s(
     assert (run.status, received.sent) == (0, sent)
 
 
+def test_an_explicit_action_in_a_final_step_is_about_its_pipeline(final, api, received):
+    final(step("unit", "FAILED"))
+    assert received.sent == PAGES
+    final(EVENT_ACTION="acknowledge", number=813)
+    final(EVENT_ACTION="resolve", number=814)
+    assert received.sent[2:] == ["acknowledge branch/main", "resolve branch/main"]
+
+
 UNREADABLE = [{"EXIT_CODE": "one"}, {"EXIT_CODE": "0", "BUILD_STATUS": "fialed"}]
 
 
