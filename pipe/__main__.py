@@ -138,19 +138,23 @@ class Run:
             log.success(f'PagerDuty accepted the {event.action} event "{event.summary}", {keys}.')
             return
         message = f"The {event.action} event was not delivered: {receipt.said.rstrip('.')}. {receipt.advice}"
+        if event.action != "trigger":
+            self.unsent.remove(event)
+            message += f" Its dedup key is {event.dedup_key}." if event.dedup_key else ""
         if optional:
             log.warning(message)
-            self.unsent.remove(event)
             return
         self.undelivered = True
-        to_resolve = f" Its dedup key is {event.dedup_key}." if event.action != "trigger" and event.dedup_key else ""
-        self.fail(message + to_resolve)
+        self.fail(message)
         self.print_unsent()
 
     def print_unsent(self) -> None:
-        """A trigger that could not be delivered, whole, so that a person can send it."""
+        """A trigger that could not be delivered, whole, so that a person can send it; of all else a line."""
         for event in self.unsent or ():
-            if event.action == "trigger":
+            if event.action != "trigger":
+                key = f", dedup key {event.dedup_key}" if event.dedup_key else ""
+                self.log.warning(f'Not sent: the {event.action} event "{event.summary}"{key}.')
+            else:
                 url = f"{self.settings.base_url}{event.path}"
                 if any(line.startswith(("REGION", "EVENTS_URL")) for line in self.settings.fatal):
                     url = f"{event.path} of your region, {' or '.join(REGIONS.values())}"
@@ -169,8 +173,10 @@ class Run:
         """Say what the signal cost, and print what could not be sent any more."""
         if self.unsent is None:
             self.unsent = list(plan_without_reading(self.settings, self.build, f"{end} ended the pipe").events)
-        left = "before its event was delivered." if self.unsent else "with no event left to send."
-        self.fail(f"{end} ended the pipe {left}")
+        left = (
+            f"before its {self.unsent[0].action} event was delivered" if self.unsent else "with no event left to send"
+        )
+        self.fail(f"{end} ended the pipe {left}.")
         self.print_unsent()
 
     @property

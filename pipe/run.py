@@ -112,6 +112,8 @@ def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     outcome = by_variables(settings, build, ()) or without_any_sign(settings, ())._replace(reason=why)
     told = outcome.of_another
     answer = Answer(outcome, build.told_of(None) if told else build)
+    if filtered := kept_out(settings, answer.about):
+        return Plan(_kept_out(filtered, outcome))
     case = Case(outcome, _subject(settings, build, answer), ownership.Ownership(why), in_ci=build.in_ci)
     decision = decide(settings, case)
     warnings = (*settings.problems, *settings.notices, f"{why}.")

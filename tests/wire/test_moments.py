@@ -82,7 +82,7 @@ def test_a_signal_at_any_moment_and_a_second_one_print_the_page_that_is_not_deli
     assert event["dedup_key"] == "bitbucket:acme/shop:branch/main:step"
     assert event["payload"]["summary"].endswith(SUMMARY)
     assert any(
-        f"{'SIGTERM' if status == 143 else 'SIGINT'} ended the pipe before its event was delivered" in line
+        f"{'SIGTERM' if status == 143 else 'SIGINT'} ended the pipe before its trigger event was delivered" in line
         for line in run.red
     )
 
@@ -97,6 +97,19 @@ def test_a_signal_once_all_is_done_is_no_traceback(at_moments, received, moment)
 def test_a_signal_in_a_green_build_prints_no_event(at_moments, received):
     run = at_moments({"pipe/delivery.py:deliver": TERM}, PASSES)
     assert (run.status, run.printed, received.events) == (143, [], [])
+
+
+def test_a_signal_behind_the_page_says_what_was_not_sent(pipe, received, sandbox):
+    sandbox.fail_next({"delay": 0.01}, {"status": 429, "headers": {"Retry-After": "60"}})
+    process = pipe.start({**MAIN, "BUILD_STATUS": "failed", "PYTHONPATH": str(ROOT)}, None)
+    for line in process.stderr:
+        if "Waiting" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    run = pipe.finish(process)
+    assert (run.status, received.open, run.printed) == (143, ["branch/main"], [])
+    assert "SIGTERM ended the pipe before its resolve event was delivered." in run.red[-1]
+    assert "Not sent: the resolve event" in run.yellow
 
 
 def test_a_signal_while_it_waits_ends_it_at_once_with_the_event_printed(pipe, sandbox):
@@ -119,6 +132,7 @@ def test_a_signal_while_it_waits_ends_it_at_once_with_the_event_printed(pipe, sa
     [
         (FAILS, ["trigger branch/main:step"]),
         (PASSES, []),
+        ({**FAILS, "BRANCHES": "release/*"}, []),
         ({**MAIN, "EXIT_CODE": "x"}, ["trigger branch/main:result unknown"]),
         ({**MAIN, "EVENT_ACTION": "acknowledge"}, ["acknowledge branch/main:step"]),
     ],

@@ -336,6 +336,23 @@ def test_an_explicit_action_sends_just_that_but_no_success_where_there_is_none(
     )
 
 
+def test_behind_a_page_that_is_not_delivered_nothing_is_dropped_without_a_line(pipe, sandbox):
+    sandbox.fail_next({"status": 403, "times": 9})
+    run = pipe({**MAIN, "BUILD_STATUS": "failed"}, None)
+    assert (run.status, [short(event) for event in run.printed]) == (1, ["branch/main"])
+    key = "bitbucket:acme/shop:branch/main:result unknown"
+    assert (
+        f'Not sent: the resolve event "acme/shop: the result of #812 on main is known", dedup key {key}.' in run.yellow
+    )
+
+
+def test_a_resolve_behind_the_page_that_is_not_delivered_names_its_key(pipe, sandbox, received):
+    sandbox.fail_next({"delay": 0.01}, {"status": 403})
+    run = pipe({**MAIN, "BUILD_STATUS": "failed"}, None)
+    assert (run.status, received.open, run.printed) == (0, ["branch/main"], [])
+    assert "Its dedup key is bitbucket:acme/shop:branch/main:result unknown." in run.yellow
+
+
 def test_an_alert_is_closed_by_hand_from_anywhere(pipe, received):
     pipe({**MAIN, **FAILS})
     key = received.only["dedup_key"]
