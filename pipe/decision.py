@@ -109,7 +109,7 @@ def _why_not_resolved(settings: Settings, case: Case) -> str:
     if case.outcome.told and case.outcome.of_step:
         return wording.BESIDE_A_FAILURE
     if not case.subject.is_placed:
-        return wording.REF_UNKNOWN
+        return wording.REF_NOT_SAID if settings.has_token else wording.REF_UNKNOWN
     if case.may_be_own:
         return wording.MAY_BE_OWN
     if case.outcome.of_step and 0 in settings.ignore_exit_codes:

@@ -21,6 +21,7 @@ PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (or $BITBUCKET_DEPLOYMENT_ENVIRONME
 ONE_FOR_EACH_PIPELINE = "Give each pipeline an ALERT_NAME of its own"
 ONE_WORD_EACH = "Give each DEDUP_KEY a word of its own"
 ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"
+SHARD = "BITBUCKET_PARALLEL_STEP"
 FINAL_STEP = "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`"
 
 
@@ -45,7 +46,7 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
     if found and all(one.step.final for one in found):
         return Ownership(f"the exit code of {in_words(found)} says nothing of the build", FINAL_STEP)
     if crowded := _crowded(found):
-        return Ownership(f"{in_words(crowded)} use the same key", ONE_EACH)
+        return Ownership(f"{in_words(crowded)} use the same key", ONE_WORD_EACH if subject.given_key else ONE_EACH)
     if named or (len(found) == 1 and not _imports(definition, build)):
         return Ownership()
     if len(found) > 1:
@@ -64,7 +65,8 @@ def of_pipeline(definition: Definition, build: Build, subject: Subject, *, selec
         return shared
     found = [one for one in found if one.opens_a_pipelines_alert]
     if not selector_known and len({id(one.pipeline) for one in found}) > 1:
-        return Ownership(f"{in_words(found)} use the same key", ONE_FOR_EACH_PIPELINE)
+        advice = ONE_WORD_EACH if subject.given_key else ONE_FOR_EACH_PIPELINE
+        return Ownership(f"{in_words(found)} use the same key", advice)
     return Ownership()
 
 
@@ -81,9 +83,9 @@ def _crowded(found: list[Placed]) -> list[Placed]:
     steps of a parallel group apart."""
     steps: dict[int, dict[object, Placed]] = {}
     for one in found:
-        texts = f"{one.item.alert_name} {one.item.dedup_key}"
+        texts = f"{one.item.alert_name} {one.item.dedup_key}".replace(f"${{{SHARD}}}", f"${SHARD}")
         code = one.item.exit_code not in STEPS_OWN_CODE and one.item.exit_code
-        sharded = one.step.group and names_variable(texts, "BITBUCKET_PARALLEL_STEP")
+        sharded = one.step.group and names_variable(texts, SHARD)
         which = (one.step.group, texts, code) if sharded else (id(one.step), code)
         steps.setdefault(id(one.pipeline), {})[which] = one
     return [one for alike in steps.values() if len(alike) > 1 for one in alike.values()]

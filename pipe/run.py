@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
 GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
 GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
+KNOW_THE_WORD = "Look at that pipeline. Then take a newer version of this pipe, or report the word that it does not know."
 MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIGGER_PIPELINE_STATUS and _UUID."
 
 
@@ -221,7 +222,7 @@ def _step_name(definition: Definition, placed: tuple[Placed, ...]) -> str:
 def _ways_to_tell(placed: tuple[Placed, ...], *, told: bool, has_token: bool) -> tuple[str, ...]:
     """What to write, for the place where this run stands; for every place where that is not known."""
     if told:
-        return (MAP_THE_TRIGGER,)
+        return (KNOW_THE_WORD,)
     if placed and all(one.item.place == "after-script" and not one.step.final for one in placed):
         return (MAP_THE_EXIT_CODE,)
     in_a_final_step = (GIVE_A_STATUS,) if has_token else (GIVE_A_TOKEN, GIVE_A_STATUS)

@@ -11,8 +11,10 @@ from pipe.subject import Subject
 NO_KEY = "without BITBUCKET_REPO_FULL_NAME or DEDUP_KEY there is no dedup key"
 BESIDE_A_FAILURE = "this step failed beside the pipeline that it is told of, and may only run after failures"
 REF_UNKNOWN = "on which ref that pipeline ran is only known with a token"
+REF_NOT_SAID = "Bitbucket's API did not say on which ref that pipeline ran"
 MAY_BE_OWN = "it is about a pipeline that may be the pager's own"
 ZERO_IGNORED = "0 is among IGNORE_EXIT_CODES"
+SAME_KEY = "with the same DEDUP_KEY"
 NEVER_RESOLVES = "EVENT_ACTION: trigger never resolves"
 MAX_NAMED_STEPS = 3  # in one sentence
 
@@ -47,11 +49,12 @@ def resolves(case: Case, why_not: str) -> str:
 
 def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:
     """The same of the alert that says that a result cannot be told."""
+    scope = SAME_KEY if case.subject.given_key else case.subject.scope
+    until_then = f"; until then no other result that cannot be told {scope}".rstrip() + " pages"
     if not closed_by_a_pipeline or case.subject.is_deployment:  # no pipeline's alert is about an environment
-        swallowed = f"; until then no other result that cannot be told {case.subject.scope}".rstrip()
-        return "by hand" + (f"{swallowed} pages" if case.subject.key else "")
+        return "by hand" + (until_then if case.subject.key else "")
     by_pipeline = f"by the next known result of a pipeline {case.subject.scope}; a step's exit code does not close it"
-    return f"by hand, or {by_pipeline}" if case.subject.is_step else by_pipeline
+    return f"by hand, or {by_pipeline}{until_then}" if case.subject.is_step else by_pipeline
 
 
 def not_by_itself(case: Case, why: str) -> str:
@@ -74,6 +77,8 @@ def _until_then(case: Case) -> str:
     """What the open alert swallows. Without a key it swallows nothing."""
     if not case.subject.key:
         return ""
+    if case.subject.given_key:
+        return f"; until then nothing {SAME_KEY} pages again"
     what = case.subject.name or ("a step without ALERT_NAME" if case.subject.is_step else _pipeline(case))
     return "; until then no failure of " + " ".join(filter(None, (what, case.subject.scope, "pages again")))
 

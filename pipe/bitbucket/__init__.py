@@ -119,10 +119,14 @@ class Bitbucket:
 
     def _ask(self, question: Callable[[Api], object], arrived: Callable[[Any], T]) -> T:
         """What `arrived` makes of what the question brings from behind the wall; asked again while that may help."""
+        before = None
         for attempt in itertools.count(1):
             try:
                 return arrived(self._answer(question))
             except Unreadable as trouble:
+                if before and self.time_left < LEAST_SECONDS:
+                    raise before from None  # it says more than that the time is over
+                before = trouble
                 pause = http.backoff(attempt, LONGEST_WAIT_SECONDS, trouble.after)
                 if not trouble.temporary or pause + LEAST_SECONDS > self.time_left:
                     raise

@@ -76,7 +76,7 @@ def paging_unknown(resolves: str) -> Decision:
         (case(T), nothing()), (case(T, False), nothing()), (case(N, False), nothing()), (case(X, exit_code=0), nothing()),
         (case(X, exit_code=130), nothing(warning="Sending nothing: so it went.")),
         (case(M), nothing(warning="Sending nothing: so it went.")),
-        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main; a step's exit code does not close it")),
+        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main; a step's exit code does not close it; until then no other result that cannot be told on main pages")),
         (case(U, False), paging_unknown("by the next known result of a pipeline on main; a step's exit code does not close it")),
         (case(U, False, OTHERS), paging_unknown("by the next known result of a pipeline on main; a step's exit code does not close it")),
         (case(U, in_ci=False), nothing("Sending nothing: so it went, and CI is not set.", failed=True)),
@@ -117,7 +117,7 @@ def test_an_ignored_success_never_resolves_and_the_page_says_so():
 @pytest.mark.parametrize(
     ("given", "resolves"),
     [
-        (case(U, False, key="shop"), "by hand; until then no other result that cannot be told on main pages"),
+        (case(U, False, key="shop"), "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
         (case(U, False, key="shop-main"), "by the next known result of a pipeline on main; a step's exit code does not close it"),
         (case(U, False, build=NOWHERE), "by hand"),
         (case(U, False, build=MAIN.told_of(None), told=True), "by hand; until then no other result that cannot be told pages"),
@@ -145,7 +145,7 @@ def test_what_may_be_about_another_ref_closes_no_alert_about_the_pipe_s_sight(re
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"build": MAIN.told_of(None), "told": True}, "only known with a token"),
+        ({"build": MAIN.told_of(None), "told": True}, "on which ref that pipeline ran is only known with a token."),
         ({"may_be_own": True, "told": True}, "may be the pager's own"),
     ],
 )
@@ -153,6 +153,12 @@ def test_a_told_success_that_may_be_another_s_resolves_nothing(more, why):
     decision = decide(AUTO, case(S, False, **more))
     assert decision.action == ""
     assert why in decision.warning
+
+
+def test_where_a_token_was_given_nobody_is_told_to_give_one():
+    given = Settings(bitbucket_access_token="refused")
+    decision = decide(given, case(F, False, build=MAIN.told_of(None), told=True))
+    assert decision.resolves.startswith("by hand: Bitbucket's API did not say on which ref that pipeline ran;")
 
 
 BY_HAND = f"by hand: EVENT_ACTION: trigger never resolves; {STEP_UNTIL}"

@@ -124,6 +124,7 @@ SHARDS = f"{{parallel: [{step('u', 'unit $BITBUCKET_PARALLEL_STEP')}, {step('u',
     [
         (DEFAULT % SHARDS, True),
         (DEFAULT % SHARDS.replace("unit $BITBUCKET_PARALLEL_STEP", "'unit ${BITBUCKET_PARALLEL_STEP}'"), True),
+        (DEFAULT % SHARDS.replace("unit $BITBUCKET_PARALLEL_STEP", "'unit ${BITBUCKET_PARALLEL_STEP}'", 1), True),
         (DEFAULT % SHARDS.replace("PARALLEL_STEP", "PARALLEL_STEP_COUNT"), False),
         (DEFAULT % f"{SHARDS}, {SHARDS}", False),
         (DEFAULT % f"{SHARDS}, {step('u', 'unit 1')}", False),
@@ -202,6 +203,7 @@ def test_a_pipeline_whose_selector_bitbucket_tells_has_a_key_of_its_own():
 
 OWNED = Ownership()
 ONE_EACH = "Give each step an ALERT_NAME of its own"
+ONE_WORD_EACH = "Give each DEDUP_KEY a word of its own"
 FOR_ALL = "Give them one ALERT_NAME, in the anchor they share, or each its own where they check different things"
 BRANCH_INTO_IT = "Put $BITBUCKET_BRANCH into it (or $BITBUCKET_DEPLOYMENT_ENVIRONMENT, _TAG or _PR_ID)"
 STATUS = {"where": "script", "build_status": "$STATUS"}
@@ -256,6 +258,7 @@ def keyed(name: str, key: str, **more) -> str:
 
 HERE, PR_KEY, TAG_KEY = "shop-$BITBUCKET_BRANCH", "shop-$BITBUCKET_PR_ID", "shop-$BITBUCKET_TAG"
 ENV_KEY, PRODUCTION, ANY_ENV = "shop-$BITBUCKET_DEPLOYMENT_ENVIRONMENT", ", deployment: production", ", deployment: $E"
+SHARED_BY_TWO_KEYS = says("a and b use the same key", ONE_WORD_EACH)
 SHARED_BY_TWO, OWN_KEY_SPELLED = says("a and b use the same key", ONE_EACH), "bitbucket:acme/shop:branch/main:step"
 
 
@@ -274,7 +277,7 @@ def elsewhere(names: str) -> Ownership:
         (ABSENT, "shop", MAIN, says("a build of another ref can have the same DEDUP_KEY", BRANCH_INTO_IT)),
         (ABSENT, "shop-main", MAIN, OWNED),
         (pipelines(main=keyed("a", "shop-main")), "shop-main", MAIN, OWNED),
-        (pipelines(main=f"{keyed('a', 'shop-main')}, {keyed('b', 'shop-main')}"), "shop-main", MAIN, SHARED_BY_TWO),
+        (pipelines(main=f"{keyed('a', 'shop-main')}, {keyed('b', 'shop-main')}"), "shop-main", MAIN, SHARED_BY_TWO_KEYS),
         (pipelines(main=f"{keyed('a', 'shop-main')}, {keyed('b', 'other-main')}"), "shop-main", MAIN, OWNED),
         (pipelines(main=f"{keyed('a', 'shop-main')}, {step('b')}"), "shop-main", MAIN, OWNED),
         (pipelines(main=f"{keyed('a', '$KEY')}, {step('b')}"), "shop-main", MAIN, OWNED),
@@ -289,19 +292,19 @@ def elsewhere(names: str) -> Ownership:
         (pipelines(main=keyed("a", HERE), tags=keyed("b", "$KEY")), "shop-main", MAIN, elsewhere("b")),
         (pipelines(main=keyed("a", HERE), default=f"{step('b')}, {keyed('c', '$KEY')}"), "shop-main", MAIN, elsewhere("c")),
         # Each place by its own variable: two steps there share a key, and steps of other places have others.
-        (pipelines(main=f"{keyed('a', HERE)}, {keyed('b', HERE)}"), "shop-main", MAIN, SHARED_BY_TWO),
+        (pipelines(main=f"{keyed('a', HERE)}, {keyed('b', HERE)}"), "shop-main", MAIN, SHARED_BY_TWO_KEYS),
         (pipelines(main=keyed("a", HERE), default=keyed("b", HERE)), "shop-main", MAIN, OWNED),
         (pipelines(default=keyed("a", HERE)), "shop-main", MAIN, OWNED),
         (pipelines(default=keyed("a", "shop-${BITBUCKET_BRANCH}")), "shop-main", MAIN, OWNED),
         (pipelines(default=keyed("a", HERE), custom=keyed("b", "$KEY", where="script", event_action="resolve")), "shop-main", MAIN, OWNED),
         ("pipelines: {branches: {main: [%s], dev: [%s, %s]}}" % (keyed("a", HERE), keyed("b", HERE), keyed("c", HERE)), "shop-main", MAIN, OWNED),
-        (pipelines(requests=f"{keyed('a', PR_KEY)}, {keyed('b', PR_KEY)}"), "shop-42", PR, SHARED_BY_TWO),
+        (pipelines(requests=f"{keyed('a', PR_KEY)}, {keyed('b', PR_KEY)}"), "shop-42", PR, SHARED_BY_TWO_KEYS),
         (pipelines(requests=keyed("a", PR_KEY), custom=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-42", PR, OWNED),
         (pipelines(requests=f"{keyed('a', HERE)}, {keyed('b', PR_KEY)}"), "shop-42", PR, elsewhere("a")),
-        (pipelines(tags=f"{keyed('a', TAG_KEY)}, {keyed('b', TAG_KEY)}"), "shop-v1.0", TAG, SHARED_BY_TWO),
+        (pipelines(tags=f"{keyed('a', TAG_KEY)}, {keyed('b', TAG_KEY)}"), "shop-v1.0", TAG, SHARED_BY_TWO_KEYS),
         (pipelines(tags=keyed("a", TAG_KEY), custom=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-v1.0", TAG, OWNED),
         (pipelines(tags=keyed("a", HERE)), "shop-v1.0", TAG, elsewhere("a")),
-        (pipelines(main=f"{keyed('a', ENV_KEY, more=PRODUCTION)}, {keyed('b', ENV_KEY, more=PRODUCTION)}"), "shop-production", DEPLOY, SHARED_BY_TWO),
+        (pipelines(main=f"{keyed('a', ENV_KEY, more=PRODUCTION)}, {keyed('b', ENV_KEY, more=PRODUCTION)}"), "shop-production", DEPLOY, SHARED_BY_TWO_KEYS),
         (pipelines(main=keyed("a", ENV_KEY, more=PRODUCTION), default=keyed("b", ENV_KEY, more=", deployment: test")), "shop-production", DEPLOY, OWNED),
         (pipelines(main=f"{keyed('a', ENV_KEY, more=PRODUCTION)}, {keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-production", DEPLOY, OWNED),
         (pipelines(main=keyed("a", ENV_KEY, more=PRODUCTION), default=f"{keyed('b', HERE)}, {keyed('c', HERE)}"), "shop-production", DEPLOY, OF_ANOTHER_KIND),
@@ -314,7 +317,7 @@ def elsewhere(names: str) -> Ownership:
         (pipelines(requests=keyed("a", "shop-42")), "shop-42", PR, elsewhere("a")),
         ("pipelines: {pull-requests: {'**': [%s]}, branches: {fix: [%s]}}" % (keyed("a", PR_KEY), keyed("b", "shop-42")), "shop-42", PR, elsewhere("b")),
         # A key of one's own that spells a derived one, and the other way round.
-        (pipelines(main=f"{keyed('a', OWN_KEY_SPELLED)}, {step('b')}"), OWN_KEY_SPELLED, MAIN, SHARED_BY_TWO),
+        (pipelines(main=f"{keyed('a', OWN_KEY_SPELLED)}, {step('b')}"), OWN_KEY_SPELLED, MAIN, SHARED_BY_TWO_KEYS),
         ("pipelines: {branches: {main: [%s], dev: [%s, %s]}}" % (keyed("a", OWN_KEY_SPELLED), step("b"), step("c")), OWN_KEY_SPELLED, MAIN, OWNED),
         (pipelines(main=f"{step('a')}, {keyed('b', OWN_KEY_SPELLED)}"), "", MAIN, SHARED_BY_TWO),
         (pipelines(main=f"{step('a')}, {keyed('b', 'another')}"), "", MAIN, OWNED),
@@ -355,8 +358,8 @@ FINAL_SCRIPT = step("a", kind="final", where="script")
         (pipelines(main=step("a", "ci", **STATUS), custom=step("b", "other", **STATUS)), "ci", "", MAIN, OWNED),
         (pipelines(main=step("a", "ci", **STATUS), custom=step("b", "c$X", **STATUS)), "ci", "", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
         (pipelines(main=step("a", kind="final", where="script"), custom=step("b", kind="final", where="script")), "", "", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
-        (pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS)), "", "shop-main", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
-        (pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS)), "", "shop-main", DEPLOY, says("a (branches: main) and b (custom: nightly) use the same key", FOR_EACH_PIPELINE)),
+        (pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS)), "", "shop-main", MAIN, says("a (branches: main) and b (custom: nightly) use the same key", ONE_WORD_EACH)),
+        (pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS)), "", "shop-main", DEPLOY, says("a (branches: main) and b (custom: nightly) use the same key", ONE_WORD_EACH)),
         (pipelines(main=keyed("a", TAG_KEY, **STATUS), tags=keyed("b", TAG_KEY, **STATUS)), "", "shop-v1.0", TAG, elsewhere("a")),
         (pipelines(main=keyed("a", HERE, **STATUS), default=keyed("b", "shop-$X", **STATUS)), "", "shop-main", MAIN, elsewhere("b")),
         (pipelines(main=f"{keyed('a', HERE, **STATUS)}, {keyed('b', HERE)}"), "", "shop-main", MAIN, says("b can use the same DEDUP_KEY", "Give a step's alert and a pipeline's a DEDUP_KEY each")),

@@ -19,8 +19,8 @@ def a_step(build: Build = MAIN, name: str = "", key: str = "") -> Subject:
     return subject.of_step(build, name, key)
 
 
-def a_pipeline(build: Build = MAIN, name: str = "", selector: tuple[str, str] = ("", "")) -> Subject:
-    return subject.of_pipeline(build, name, "", selector)
+def a_pipeline(build: Build = MAIN, name: str = "", selector: tuple[str, str] = ("", ""), key: str = "") -> Subject:
+    return subject.of_pipeline(build, name, key, selector)
 
 
 def case(about: Subject, advice: str = "", **more) -> Case:
@@ -31,6 +31,7 @@ def case(about: Subject, advice: str = "", **more) -> Case:
 
 GREEN, RUN = "by a green run of this step", "by a green run of this pipeline on main"
 STEP = "; until then no failure of a step without ALERT_NAME on main pages again"
+KEY = "; until then nothing with the same DEDUP_KEY pages again"
 PIPELINE = "; until then no failure of this pipeline on main pages again"
 
 
@@ -45,7 +46,8 @@ PIPELINE = "; until then no failure of this pipeline on main pages again"
         (case(a_step(), failed_steps=("a",), may_be_skipped=True), "", GREEN + STEP),
         (case(a_step()), "of this", f"by hand: of this{STEP}"),
         (case(a_step(NOWHERE)), "of this", "by hand: of this"),
-        (case(a_step(NOWHERE, key="mine")), "of this", f"by hand: of this{STEP}"),
+        (case(a_step(NOWHERE, key="mine")), "of this", f"by hand: of this{KEY}"),
+        (case(a_pipeline(key="mine"), may_be_skipped=True), "", RUN + KEY),
         (case(a_pipeline()), "", RUN),
         (case(a_pipeline(PR)), "", "by a green run of this pipeline in pull request 42"),
         (case(a_pipeline(TAG)), "", "by a green run of this pipeline on tags v…"),
@@ -73,14 +75,17 @@ def test_a_page_says_what_resolves_it_and_what_it_swallows_until_then(given, why
         (
             a_step(),
             True,
-            "by hand, or by the next known result of a pipeline on main; a step's exit code does not close it",
+            "by hand, or by the next known result of a pipeline on main; a step's exit code does not close it; "
+            "until then no other result that cannot be told on main pages",
         ),
         (
             a_step(PR),
             True,
-            "by hand, or by the next known result of a pipeline in pull request 42; a step's exit code does not close it",
+            "by hand, or by the next known result of a pipeline in pull request 42; a step's exit code does not close it; "
+            "until then no other result that cannot be told in pull request 42 pages",
         ),
         (a_step(), False, "by hand; until then no other result that cannot be told on main pages"),
+        (a_step(key="a"), False, "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
         (a_step(DEPLOY), True, "by hand; until then no other result that cannot be told in production pages"),
         (a_pipeline(), True, "by the next known result of a pipeline on main; a step's exit code does not close it"),
         (

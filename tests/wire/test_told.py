@@ -339,10 +339,10 @@ def test_a_silent_api_costs_no_page_and_resolves_nothing(slow):
     run = pipe.finish(process)
     assert run.status == 0
     assert received.only["payload"]["severity"] == "error"
-    assert received.details["resolves"].startswith("by hand: on which ref that pipeline ran")
+    assert received.details["resolves"].startswith("by hand: Bitbucket's API did not say on which ref that")
     assert "Bitbucket's API: no" in run.log
     pipe, process, received, started = slow["SUCCESSFUL"]
     run = pipe.finish(process)
     assert (run.status, received.events) == (0, [])
-    assert "Not resolving: on which ref that pipeline ran" in run.yellow
+    assert "Not resolving: Bitbucket's API did not say on which ref" in run.yellow
     assert time.monotonic() - started > 10
