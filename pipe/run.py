@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
 GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
 GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
-KNOW_THE_WORD = "Look at that pipeline. Then take a newer version of this pipe, or report the word that it does not know."
+KNOW_THE_WORD = "Look at that pipeline. Take a newer version of this pipe, or report the word that it does not know."
 MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIGGER_PIPELINE_STATUS and _UUID."
 
 

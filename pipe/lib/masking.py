@@ -1,7 +1,7 @@
 """What may never be read in a log, an error, a URL or an event: the integration key, the tokens, a URL's login.
 
-A secret is masked as it is, URL-encoded and in base64. Whoever cuts a text masks it before: of a secret that was cut,
-nothing here knows the rest.
+A secret is masked as it is, URL-encoded and in base64, also where that is broken into lines. Whoever cuts a text masks
+it before: of a secret that was cut, nothing here knows the rest.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from urllib.parse import quote, quote_plus
 
 SHORTEST_SECRET = 12  # characters; a shorter value would mask half the log, and no key or token is that short
 HIDDEN = "****"
-# Behind `://`, or JSON's `:\/\/`: `user:password@` up to the last @ before the path; a bare token; a password with `/`
-# in it (`host:5000/image@sha256` is none). URL-encoded: all up to the `%40`. Each ends before the next `/` or after
-# 200 characters, so no character is looked at more often than that.
+# Behind `://`, also as JSON has it (`:\/\/`, `:\u002f\u002f`): `user:password@` up to the last @ before the path; a
+# bare token; a password with `/` in it (`host:5000/image@sha256` is none). Whatever is URL-encoded of `://` and `@`.
+# Each ends before the next `/` or after 200 characters, so no character is looked at more often than that.
 _LOGIN = (
-    r"(:(?:\\?/){2})(?:[^\s/:?#\"<>]*:[^\s/\"<>]*|[^\s/:?#\"<>]*|[^\s/:?#\"<>]*:(?![0-9]+\\?/)[^\s@\"<>]{1,200})@"
-    r"|(?i:(%3A%2F%2F)(?:(?!%2F)[^\s/&=\"<>])*%40)"
+    r"(?i)((?::|%3A)(?:\\{0,8}(?:/|u002f)){2})"
+    r"(?:(?:[^\s/:?#\"<>]*:[^\s/\"<>]*|[^\s/:?#\"<>]*|[^\s/:?#\"<>]*:(?![0-9]+\\?/)[^\s@\"<>]{1,200})(@)"
+    r"|[^\s/&=\"<>@]*(%40))"
+    r"|((?::|%3A)(?:%2F){2})(?:(?!%2F)[^\s/&=\"<>@])*(@|%40)"
 )
+# What a text broken into lines, as base64 is, has between two characters: also as JSON has it.
+_BREAK = r"\s|\\[rn]"
 
 
 class Mask:
@@ -42,7 +46,17 @@ class Mask:
         """The text with everything secret replaced, the longest first: one secret may be a part of another."""
         for form, shown in self._shown:
             text = text.replace(form, shown)
+        if "\n" in text or "\\n" in text:
+            text = self._hide_broken(text)
         return re.sub(_LOGIN, _without_login, text) if "@" in text or "%40" in text else text
+
+    def _hide_broken(self, text: str) -> str:
+        """The same of what is broken into lines."""
+        whole = re.sub(_BREAK, "", text)
+        for form, shown in self._shown:
+            if form in whole:
+                text = re.sub(rf"(?:{_BREAK})*".join(map(re.escape, form)), shown, text)
+        return text
 
     def all(self, value: Any) -> Any:
         """The same for every string in a JSON value, the names in objects included."""
@@ -56,7 +70,8 @@ class Mask:
 
 
 def _without_login(found: re.Match[str]) -> str:
-    return f"{found[1]}{HIDDEN}@" if found[1] else f"{found[2]}{HIDDEN}%40"
+    slashes, *ends = filter(None, found.groups())
+    return f"{slashes}{HIDDEN}{ends[0]}"
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -39,6 +40,30 @@ def test_a_secret_is_masked_however_it_is_written(spelling):
     assert masked.startswith("before ")
     assert masked.endswith(" behind")
     assert spelling[-12:-4] not in masked
+
+
+@pytest.mark.parametrize("line", ["\n", "\r\n", "\n    ", "\\n", "\\r\\n"])
+@pytest.mark.parametrize("columns", [60, 64, 76, 20])
+def test_a_secret_in_base64_is_masked_where_that_is_broken_into_lines(columns, line):
+    for text in (
+        f"ada@example.com:{TOKEN}",
+        f"{'a header before it ' * 4}{TOKEN}{' and more' * 9}",
+        f"{KEY} {KEY} {KEY}",
+    ):
+        encoded = base64.b64encode(text.encode()).decode()
+        lines = [encoded[at : at + columns] for at in range(0, len(encoded), columns)]
+        masked = MASK.text(f"Authorization:{line}{line.join(lines)}{line}behind")
+        assert masked.startswith("Authorization:")
+        assert masked.endswith(f"{line}behind")
+        left = re.sub(r"\s|\\[rn]", "", masked)
+        assert not any(part in left for secret in (TOKEN, KEY) for part in _pieces(secret))
+
+
+def _pieces(secret: str) -> Iterator[str]:
+    """What ten of its bytes can be in base64."""
+    for at in range(len(secret) - 10):
+        for before in range(3):
+            yield base64.b64encode(b"\0" * before + secret[at : at + 10].encode()).decode()[4:-4]
 
 
 def test_of_the_integration_key_the_last_four_characters_stay():
@@ -79,6 +104,15 @@ def test_no_eight_characters_of_a_secret_s_base64_stay_wherever_it_stands(before
         (r'{"url":"https:\/\/ada:hunter2@example.com\/a"}', r'{"url":"https:\/\/****@example.com\/a"}'),
         (r"https:\/\/host:80\/a@b", r"https:\/\/host:80\/a@b"),
         ("?to=https%3A%2F%2Fada%3Ahunter2%40example.com%2Fa", "?to=https%3A%2F%2F****%40example.com%2Fa"),
+        ("https%3A//ada%3Ahunter2%40example.com/a", "https%3A//****%40example.com/a"),
+        ("https://ada:hunter2%40example.com/a", "https://****%40example.com/a"),
+        ("https:%2F%2Fada:hunter2@example.com/a", "https:%2F%2F****@example.com/a"),
+        ("https%3A%2F%2Fada:hunter2@example.com%2Fa", "https%3A%2F%2F****@example.com%2Fa"),
+        (r"https:\\/\\/ada:hunter2@example.com", r"https:\\/\\/****@example.com"),
+        (r"https:\u002F\u002fada:hunter2@example.com", r"https:\u002F\u002f****@example.com"),
+        ("https://www.npmjs.com/package/%40acme%2Fshop", "https://www.npmjs.com/package/%40acme%2Fshop"),
+        ("https%3A%2F%2Fregistry.npmjs.org%2F%40acme%2Fshop", "https%3A%2F%2Fregistry.npmjs.org%2F%40acme%2Fshop"),
+        ("https://example.com?mail=ada%40example.com", "https://example.com?mail=ada%40example.com"),
         ("?to=https%3a%2f%2fada%3ahunter2%40example.com", "?to=https%3a%2f%2f****%40example.com"),
         ("?to=https%3A%2F%2Fexample.com%2Fa&mail=ada%40b.c", "?to=https%3A%2F%2Fexample.com%2Fa&mail=ada%40b.c"),
     ],
@@ -104,7 +138,8 @@ def test_a_json_value_is_masked_to_its_depth_with_its_names():
 
 HOSTILE = ["://" * 100_000, "://" + ":" * 300_000, "://" + "a:" * 150_000, "://" + "@" * 300_000, KEY[:-1] * 10_000,
            "%2" * 150_000, "A" * 300_000, "://a@" * 60_000, "://a:" * 60_000 + " @", "%3A%2F%2Fa" * 30_000 + " %40",
-           "%3A%2F%2F" + "a" * 300_000 + " %40"]  # fmt: skip
+           "%3A%2F%2F" + "a" * 300_000 + " %40", "://" + "a" * 300_000 + " %40", "%3A//a" * 60_000 + " %40 @", ":" + "\\" * 300_000 + "/@",
+           ":\\" * 150_000 + "@", "://" * 100_000 + "%40", ("A" + " " * 99 + "\n") * 3000, ":%2F%2F" * 50_000 + " @"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
