@@ -14,6 +14,8 @@ from pipe.lib.text import one_line
 
 MOST_NESTED = 50  # levels of a JSON object
 MAX_LINE_LENGTH = 100_000  # characters; what has a limit of its own is cut there, with a warning
+MAX_QUOTED = 60  # characters of a bad value that are shown
+_IN_TOKENS = re.escape("!#$%&*+-./:=?@^_~")
 MAX_PATTERN_LENGTH = 250  # characters; git takes no longer names of branches
 LONGEST_TIMEOUT = 7200  # seconds; a step of Bitbucket's ends after two hours by default
 
@@ -187,9 +189,13 @@ def integration_key(value: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value as it may be shown: short, in one line, without anything that could be a key in the wrong variable."""
+    """A value as it may be shown: short, in one line, without anything that could be a key in the wrong variable. Who
+    masks it must not find a part of a secret: it is cut where no address and no token goes on."""
     text = re.sub(r"[A-Za-z0-9]{20,}", "****", line(value))
-    return f'"{text[:60]}…"' if len(text) > 60 else f'"{text}"'
+    if len(text) <= MAX_QUOTED:
+        return f'"{text}"'
+    first = re.match(rf".{{0,{MAX_QUOTED}}}(?<![\w{_IN_TOKENS}])", text)
+    return f'"{first[0].rstrip() if first else ""}…"'
 
 
 def _depth(value: Any) -> int:

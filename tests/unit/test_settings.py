@@ -315,3 +315,14 @@ def test_no_environment_at_all_raises(environ):
     for text in settings.fatal + settings.problems + settings.notices:
         text.encode()
         assert KEY not in text
+
+
+@pytest.mark.parametrize("secret", ["ATCTT-3x-Ff-Gf0-A1b2-C3d4-e5f6-g7h8", "https://ada:hunter2-hunter2@example.com/"])
+@pytest.mark.parametrize("before", range(20, 66, 5))
+def test_a_bad_value_is_never_cut_within_a_secret(secret, before):
+    value = f"{('ab ' * before)[:before]} {secret} and more"
+    settings = Settings.read({"SEVERITY": value, "BITBUCKET_ACCESS_TOKEN": secret, "DRY_RUN": "true"})
+    (problem,) = settings.problems
+    assert "ATCTT" not in problem
+    assert "ada" not in problem
+    assert problem.startswith('SEVERITY: "')

@@ -85,7 +85,11 @@ def test_a_page_says_what_resolves_it_and_what_it_swallows_until_then(given, why
             "until then no other result that cannot be told in pull request 42 pages",
         ),
         (a_step(), False, "by hand; until then no other result that cannot be told on main pages"),
-        (a_step(key="a"), False, "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
+        (
+            a_step(key="a"),
+            False,
+            "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages",
+        ),
         (a_step(DEPLOY), True, "by hand; until then no other result that cannot be told in production pages"),
         (a_pipeline(), True, "by the next known result of a pipeline on main; a step's exit code does not close it"),
         (
