@@ -292,9 +292,10 @@ def nearest_variable(name: str) -> str:
     upper = name.upper().removesuffix("_COUNT")
     if name.endswith("_COUNT") and upper in _NAMES:  # it is no array, which is said of its value
         return ""
-    if name in ORDINARY | set(FALLBACKS.values()) or name.startswith(("BITBUCKET_", "PYTHON")) or len(name) < 4:
+    if name in ORDINARY | set(FALLBACKS.values()) or name.startswith("PYTHON") or len(name) < 4:
         return ""
-    return next(iter(difflib.get_close_matches(upper, sorted(_NAMES), n=1, cutoff=0.85)), "")
+    alike = 0.93 if upper.startswith("BITBUCKET_") else 0.85  # Bitbucket's own begin with the same ten letters
+    return next(iter(difflib.get_close_matches(upper, sorted(_NAMES), n=1, cutoff=alike)), "")
 
 
 def _secrets(environ: Mapping[str, str], values: Mapping[str, Any]) -> Iterator[str]:

@@ -280,7 +280,8 @@ def test_a_dry_run_needs_no_key():
     ("slip", "right"),
     [("SEVERTY", "SEVERITY"), ("severity", "SEVERITY"), ("INTEGRATON_KEY", "INTEGRATION_KEY"), ("LINK", "LINKS"),
      ("EXITCODE", "EXIT_CODE"), ("DEDUPKEY", "DEDUP_KEY"), ("BRANCH", "BRANCHES"),
-     ("BRANCH_COUNT", "BRANCHES"), ("LINK_COUNT", "LINKS")],
+     ("BRANCH_COUNT", "BRANCHES"), ("LINK_COUNT", "LINKS"), ("BITBUCKET_ACCES_TOKEN", "BITBUCKET_ACCESS_TOKEN"),
+     ("BITBUCKET_API_URI", "BITBUCKET_API_URL"), ("bitbucket_access_token", "BITBUCKET_ACCESS_TOKEN")],
 )  # fmt: skip
 def test_a_slip_gets_a_warning_that_names_the_right_one(slip, right):
     assert read({**GOOD, slip: "x"}).notices == (f"{slip} is not a variable of this pipe; did you mean {right}?",)
