@@ -18,7 +18,7 @@ class Evidence(NamedTuple):
 
     commit_message: str = ""
     commit_author: str = ""
-    failed_tests: tuple[str, ...] = ()  # `suite.case: what went wrong`, at most 20 of at most 200 characters
+    failed_tests: tuple[str, ...] = ()  # `suite.case: what went wrong`, at most 20
     failed_tests_total: int | None = None
     tests_total: int | None = None  # all cases, skipped ones included
     log_tail: str = ""

@@ -13,8 +13,7 @@ from pipe.lib.text import masked_line, one_line
 
 from .junit import MAX_LOOKED_AT
 
-MAX_ENTRY = 200  # characters
-MAX_NAME = 120  # of them, so that what went wrong has its place
+MAX_NAME = 120  # characters of suite and case
 MAX_MESSAGE = 300  # characters of what went wrong
 
 _SET_PHRASES = {
@@ -32,13 +31,13 @@ _PLACE = re.compile(r"(?:\bat +)?\(?(?:in test file [^,]*, line \d+|[^\s(),]+\.\
 _TRACE = re.compile(
     r"at .*(?:\(.*\)|:(?:line )?\d+)(?: \{)?$|#\d+ |Traceback \(|File \"|Location: |>? ?\d+ \| |\S+:\d+:in [`']"
 )
-_GO_FRAME = re.compile(r"=== |--- (?:FAIL|PASS|SKIP)")
+_GO_FRAME = re.compile(r"=== |--- (?:FAIL|PASS|SKIP)|goroutine \d+ \[")
 # XML cannot hold an escape character; pytest writes #x1B, Surefire &#27; or &amp#27; and others a substitute for it
 _SPELT_ESCAPE = re.compile(r"(?:#x1B|&#27;|&amp#27;|\ufffd|\u241b)(?=\[)")
 
 
 def describe(suite: str, case: str, *said: str, kind: str = "", conceal: Callable[[str], str] = str) -> str:
-    """`suite.case: what went wrong` on one line of at most 200 characters.
+    """`suite.case: what went wrong` on one line: of the name at most 120 characters, of what went wrong 300.
 
     `said`: what the report says of it, message first; the first text with a line that says something is taken, from
     that line to where a stack trace begins. A type (`kind`, or what looks like one), a place, the test's own name and
@@ -51,7 +50,7 @@ def describe(suite: str, case: str, *said: str, kind: str = "", conceal: Callabl
     if not wrong:
         wrong = _for_want_of_better([line for lines in texts for line in lines if not own_name(line)], conceal(kind))
     name, wrong = _name(suite, case), one_line(wrong, MAX_MESSAGE)
-    return one_line(f"{name}: {wrong}" if wrong else name, MAX_ENTRY)
+    return f"{name}: {wrong}" if wrong else name
 
 
 def _name(suite: str, case: str) -> str:

@@ -73,15 +73,15 @@ def test_a_test_is_named_by_its_suite_and_itself(suite, case, name):
 
 def test_an_entry_is_cut_and_what_went_wrong_keeps_its_place():
     entry = describe("s" * 100, "n" * 500, "m" * 500)
-    assert entry == f"{'n' * 119}…: {'m' * 77}…"
-    assert len(describe("s", "n", "m" * 500)) == 200
+    assert entry == f"{'n' * 119}…: {'m' * 299}…"
+    assert describe("s", "n", "m" * 500) == f"s.n: {'m' * 299}…"
 
 
 def test_secrets_are_concealed_before_anything_is_cut():
     def conceal(text: str) -> str:
         return text.replace("hunter2", "****")
 
-    assert describe("s", "n", "m" * 194 + "hunter2", conceal=conceal) == f"s.n: {'m' * 194}…"
+    assert describe("s", "n", "m" * 297 + "hunter2", conceal=conceal) == f"s.n: {'m' * 297}**…"
     assert describe("hunter2", "n" * 116 + "hunter2", "not hunter2", conceal=conceal) == f"{'n' * 116}****: not ****"
     assert describe("s", "n", "", kind="hunter2", conceal=conceal) == "s.n: ****"
     for escape in ("\x1b[31m", "#x1B[31m"):
@@ -93,5 +93,5 @@ def test_secrets_are_concealed_before_anything_is_cut():
 
 
 def test_a_long_line_is_looked_at_in_part_and_a_line_that_is_cut_is_left_out():
-    assert describe("s", "n", "x" * 100_000) == f"s.n: {'x' * 194}…"
+    assert describe("s", "n", "x" * 100_000) == f"s.n: {'x' * 299}…"
     assert describe("s", "n", "Failed\n" + "x" * 100_000) == "s.n: Failed"
