@@ -176,5 +176,6 @@ def _segment(uuid: str) -> str:
     """Bitbucket wants the braces, and wants them percent-encoded [D]."""
     bare = uuid.strip().strip("{}")
     if not bare:  # without it, the path would be that of the list
-        raise Unreadable("the pipeline's or the step's UUID is not known", "Run the pipe in Bitbucket Pipelines.")
+        where = "Run the pipe in Bitbucket Pipelines; told of another pipeline, map BITBUCKET_TRIGGER_PIPELINE_UUID."
+        raise Unreadable("the UUID of the pipeline or the step is not known", where)
     return quote(f"{{{bare}}}", safe="")

@@ -426,7 +426,7 @@ def test_an_address_that_is_none_is_unreadable(reader, plain, url):
 
 @pytest.mark.parametrize("uuid", ["", "{}", " "])
 def test_without_a_uuid_not_even_the_list_of_pipelines_is_asked_for(api, reader, uuid):
-    with pytest.raises(Unreadable, match="UUID is not known"):
+    with pytest.raises(Unreadable, match="UUID of the pipeline or the step is not known"):
         reader.ask().pipeline(uuid)
     assert api.requests == []
 
