@@ -65,9 +65,7 @@ class Answer(NamedTuple):
     refused: bool = False  # the token was refused
 
 
-def by_variables(
-    settings: Settings, build: Build, placed: tuple[Placed, ...], *, imports: bool = False
-) -> Outcome | None:
+def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *, imports: bool) -> Outcome | None:
     """What the variables tell; None where they tell nothing. `placed`: where in the file this run can stand, or with
     `imports` in a pipeline of another file."""
     code = settings.exit_code

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.definition import Pipeline, Step
-from pipe.outcome import BROKEN, PASSED, Outcome, Result
+from pipe.outcome import BROKEN, MISPLACED, PASSED, Outcome, Result
 from pipe.placement import Placed
 
 DID_NOT_RUN = ("NOT_RUN", "SKIPPED")
@@ -33,6 +33,7 @@ class Look(NamedTuple):
     run: PipelineRun
     steps: tuple[StepRun, ...]  # the others, in Bitbucket's order
     ignored: frozenset[str] = frozenset()  # names of steps that say `on-fail: ignore`
+    misplaced: bool = False  # the asking step holds this pipe in its script, and is no final one
     own_code_missing: bool = False  # the asking step may be an ordinary one, whose own result is the very thing missing
 
     def with_result(self, *words: str) -> tuple[StepRun, ...]:
@@ -81,10 +82,12 @@ def look(
     """`own_step`: the uuid of the asking step. `pipelines`: those of the file that the run can be one of. `placed`:
     where in the file it can stand; of several, where the asking step has its name."""
     own = [step for step in steps if own_step and _bare(step.uuid) == _bare(own_step)]
-    here = [one for one in placed if own and _may_be_called(one.step, own[0].name)] or placed
     others = tuple(step for step in steps if step not in own)
-    ordinary = any(one.item.place == "after-script" and not one.step.final for one in here)
-    return Look(run, others, _ignored(pipelines), own_code_missing=ordinary)
+    name, imports = own[0].name if own else "", any(pipeline.imported for pipeline in pipelines)
+    here = [one for one in placed if one.pipeline in pipelines and not imports and _may_be_called(one.step, name)]
+    misplaced = bool(name and here) and all(one.step.name and one.runs_only_after_a_success for one in here)
+    ordinary = any(one.item.place == "after-script" and not one.step.final for one in here or placed)
+    return Look(run, others, _ignored(pipelines), misplaced, ordinary)
 
 
 def _may_be_called(step: Step, name: str) -> bool:
@@ -108,6 +111,10 @@ def judge_told(told: Outcome, look: Look) -> Outcome:
         return found._replace(told=True, skipped=_skipped(look), selector=_selector(look))
     doubt = found.reason if told.result is Result.SUCCESSFUL and found.result is not Result.SUCCESSFUL else ""
     return told._replace(doubt=doubt, error=look.run.error, skipped=_skipped(look), selector=_selector(look))
+
+
+def _misplaced(look: Look) -> Outcome | None:
+    return Outcome(Result.MISPLACED, MISPLACED, of_step=True) if look.misplaced else None
 
 
 def _passed_whole(look: Look) -> Outcome | None:
@@ -179,6 +186,7 @@ def _passed(look: Look) -> Outcome:
 
 
 RULES: tuple[Rule, ...] = (
+    _misplaced,
     _passed_whole,
     _broken_steps,
     _broken_pipeline,

@@ -110,7 +110,7 @@ def judge(
 
 def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
-    outcome = by_variables(settings, build, ()) or without_any_sign(settings, ())._replace(reason=why)
+    outcome = by_variables(settings, build, (), imports=True) or without_any_sign(settings, ())._replace(reason=why)
     told = outcome.of_another
     answer = Answer(outcome, build.told_of(None) if told else build)
     if filtered := kept_out(settings, answer.about):

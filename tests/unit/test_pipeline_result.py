@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
-from pipe.outcome import Outcome, Result
+from pipe.outcome import MISPLACED, Outcome, Result
 from pipe.pipeline_result import Look, judge, judge_told, look
 from pipe.placement import placed
 from tests.unit.files import DEFAULT, MAIN, read
 from tests.unit.files import step as in_file
 
 F, S, T, N, U = Result.FAILED, Result.SUCCESSFUL, Result.STOPPED, Result.NOTHING_RAN, Result.UNKNOWN
+M = Result.MISPLACED
 OWN = "{00000000-0000-0000-0000-000000000001}"
 RUNNING, DONE = PipelineRun(number=812, state="IN_PROGRESS"), "COMPLETED"
 
@@ -205,6 +206,39 @@ def test_an_ordinary_step_cannot_take_the_others_success_for_its_own(item, ordin
         assert found.result is expected
     if result is U:
         assert "this step's own exit code is missing" in judge(look(RUNNING, (OK, asking), OWN, (), here)).reason
+
+
+SCRIPT = "step: {name: %s, script: [pipe: acme/pagerduty:1]}"
+LINT = "step: {name: lint, script: [a], after-script: [pipe: acme/pagerduty:1]}"
+
+
+@pytest.mark.parametrize(
+    ("others", "own", "result"),
+    [
+        ("", "deploy", M),
+        ("", "lint", U),
+        ("", "", U),
+        ("", "no name that the file knows", U),
+        (", {%s}" % FINAL % "deploy", "deploy", S),
+        (", {%s}" % FINAL % "deploy", "[Final Step] deploy", S),
+        (", {%s}" % FINAL % "end", "end", S),
+        (", {%s}" % LINT.replace("lint", "deploy"), "deploy", U),
+        (", {%s}" % LINT.replace("lint", "''"), "deploy", U),
+    ],
+)
+def test_bitbucket_s_name_of_the_asking_step_tells_a_pipe_in_the_wrong_place(others, own, result):
+    default = "pipelines: {default: [{%s}, {%s}%s]" % (SCRIPT % "deploy", LINT, others)
+
+    def asked(more: str, other: StepRun) -> Outcome:
+        definition = read(default + more)
+        here = placed(definition, MAIN, "", "")
+        return judge(look(RUNNING, (other, OWN_STEP._replace(name=own)), OWN, definition.possible(MAIN), here))
+
+    assert asked("}", OK).result is result
+    assert asked("}", step("FAILED")).result is (M if result is M else F)
+    assert (asked("}", OK).reason == MISPLACED) is asked("}", OK).of_step is (result is M)
+    assert asked(", custom: {other: {import: 'a:b:c'}}}", OK).result is U  # there its name can stand as well
+    assert asked(", tags: {'*': {import: 'a:b:c'}}}", OK).result is result
 
 
 def test_the_failure_names_the_steps_and_bitbucket_s_error():
