@@ -173,10 +173,8 @@ class Run:
         """Say what the signal cost, and print what could not be sent any more."""
         if self.unsent is None:
             self.unsent = list(plan_without_reading(self.settings, self.build, f"{end} ended the pipe").events)
-        left = (
-            f"before its {self.unsent[0].action} event was delivered" if self.unsent else "with no event left to send"
-        )
-        self.fail(f"{end} ended the pipe {left}.")
+        before = f"before its {self.unsent[0].action} event was delivered" if self.unsent else ""
+        self.fail(f"{end} ended the pipe {before or 'with no event left to send'}.")
         self.print_unsent()
 
     @property

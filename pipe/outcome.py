@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipe.build import Build
-from pipe.placement import Placed
+from pipe.placement import Placed, in_a_final_step
 from pipe.settings import Settings
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def without_any_sign(settings: Settings, placed: tuple[Placed, ...]) -> Outcome:
     if settings.exit_code == 0 and not settings.bad_build_status:
         beside = ", nor does BUILD_STATUS beside it" if settings.build_status else ""
         why = f"an exit code of 0 says nothing of the build here{beside}, and there is no token to ask Bitbucket with"
-    in_a_final_step = placed and all(one.step.final and one.item.place == "script" for one in placed)
-    of_step = settings.event_action != "auto" and not in_a_final_step
+    for_its_pipeline = in_a_final_step(placed) and all(one.item.place == "script" for one in placed)
+    of_step = settings.event_action != "auto" and not for_its_pipeline
     return Outcome(Result.UNKNOWN, why.removesuffix("."), of_step)
 
 

@@ -109,6 +109,11 @@ def openers(definition: Definition, build: Build, subject: Subject) -> Iterator[
             yield one
 
 
+def in_a_final_step(placed: tuple[Placed, ...]) -> bool:
+    """Whether the file shows that this run can only stand in a `final:` step."""
+    return bool(placed) and all(one.step.final for one in placed)
+
+
 def place_of(build: Build, subject: Subject) -> str:
     """The variable that tells this run's place from others."""
     if build.is_pull_request:

@@ -142,12 +142,18 @@ def _answer(
         if outcome and told:
             return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key)
         answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log.info)
-        unreadable = outcome and answer.outcome.result is Result.UNKNOWN  # Bitbucket tells nothing either
-        return answer._replace(outcome=outcome) if outcome and unreadable else answer
+        return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
     if outcome:
         may_be_own = told and definition.may_be_a_pager(build.told.selector)
         return Answer(outcome, build.told_of(None) if told else build, may_be_own=may_be_own)
     return Answer(without_any_sign(settings, placed), build)
+
+
+def _beside_a_bad_value(bad: Outcome, found: Outcome, placed: tuple[Placed, ...]) -> Outcome:
+    """What Bitbucket says beside an exit code or BUILD_STATUS that cannot be read: a failure counts; all else only in a
+    `final:` step, elsewhere the value may have been the failure."""
+    tells = found.result is not Result.UNKNOWN and placement.in_a_final_step(placed)
+    return found if found.result is Result.FAILED or tells else bad
 
 
 def _case(settings: Settings, build: Build, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:
@@ -225,7 +231,7 @@ def _ways_to_tell(placed: tuple[Placed, ...], *, told: bool, has_token: bool) ->
         return (KNOW_THE_WORD,)
     if placed and all(one.item.place == "after-script" and not one.step.final for one in placed):
         return (MAP_THE_EXIT_CODE,)
-    in_a_final_step = (GIVE_A_STATUS,) if has_token else (GIVE_A_TOKEN, GIVE_A_STATUS)
-    if placed and all(one.step.final for one in placed):
-        return in_a_final_step
-    return MAP_THE_EXIT_CODE, *in_a_final_step, MAP_THE_TRIGGER
+    final = (GIVE_A_STATUS,) if has_token else (GIVE_A_TOKEN, GIVE_A_STATUS)
+    if placement.in_a_final_step(placed):
+        return final
+    return MAP_THE_EXIT_CODE, *final, MAP_THE_TRIGGER

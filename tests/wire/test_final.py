@@ -241,9 +241,13 @@ def test_a_bad_value_in_a_final_step_does_not_hide_what_bitbucket_says(final, re
         assert "it tells nothing" in received.details["reason"]
 
 
+IN_SCRIPT = AFTER_SCRIPT.replace("script: [make], after-script: [%s]" % PAGER, "script: [make, %s]" % PAGER)
+
+
 @pytest.mark.parametrize("bad", UNREADABLE)
-def test_a_bad_value_in_an_after_script_is_not_made_good_by_the_other_steps(final, received, bad):
-    run = final(ok("build"), definition=AFTER_SCRIPT, **bad)
+@pytest.mark.parametrize("definition", [AFTER_SCRIPT, IN_SCRIPT, IN_SCRIPT.replace("name: unit", "name: page"), None])
+def test_a_bad_value_elsewhere_is_not_made_good_by_the_other_steps(final, received, bad, definition):
+    run = final(ok("build"), definition=definition, **bad)
     assert (run.status, received.sent) == (1, UNKNOWN)
     assert "it tells nothing" in received.details["reason"]
 
