@@ -187,6 +187,7 @@ FINAL = "final: {name: %s, script: [pipe: acme/pagerduty:1]}"
         ("''", "end", "end", U),
         ("page", "''", "end", S),
         ("page", "page", "page", U),
+        ("page", "page", "[Final Step] page", S),
         ("''", "''", "", U),
         ("", "end", "end", S),
         ("", "end", "no name that the file knows", S),
@@ -206,6 +207,12 @@ def test_an_ordinary_step_cannot_take_the_others_success_for_its_own(item, ordin
         assert found.result is expected
     if result is U:
         assert "this step's own exit code is missing" in judge(look(RUNNING, (OK, asking), OWN, (), here)).reason
+
+
+def test_an_asking_step_that_bitbucket_does_not_list_can_be_any():
+    definition = read("pipelines: {default: [{%s}, {%s}]}" % (ORDINARY % ("page", PAGER), FINAL % "''"))
+    found = judge(look(RUNNING, (OK,), OWN, definition.possible(MAIN), placed(definition, MAIN, "", "")))
+    assert found.result is U
 
 
 SCRIPT = "step: {name: %s, script: [pipe: acme/pagerduty:1]}"
