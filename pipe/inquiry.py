@@ -15,7 +15,7 @@ from pipe.pipeline_result import Look, judge, judge_told, look
 from pipe.placement import Placed
 
 if TYPE_CHECKING:
-    from pipe.bitbucket import PipelineRun, StepRun
+    from pipe.bitbucket import PipelineRun
     from pipe.bitbucket.reader import Reader
 
 __all__ = ["BUDGET_SECONDS", "ask_about_told", "ask_own"]
@@ -33,64 +33,74 @@ def ask_own(
     log: Callable[[str], None],
 ) -> Answer:
     """This run's own pipeline, judged by its other steps; waits for those within the budget."""
-    try:
+
+    def looked() -> Look:
         run = api.pipeline(build.pipeline_uuid)
-        view = _looked_at(api, run, build, definition, placed)
+        pipelines = _pipelines(definition, build, (run.selector_type, run.selector_pattern))
+        return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, placed)
+
+    try:
+        view = _when_finished(api, looked(), looked, log)
     except Unreadable as error:
-        return Answer(Outcome(Result.UNKNOWN, _why(error)), build, refused=error.refused)
-    outcome, pause = judge(view), PAUSE
-    while outcome.unfinished and api.time_left - RESERVE > 0:
-        wait = min(pause, api.time_left - RESERVE)
-        log(f"{len(view.unfinished)} of the other steps have not finished; looking again in {wait:.1f} s.")
-        time.sleep(wait)
-        pause += PAUSE
-        try:
-            view = _looked_at(api, run, build, definition, placed)
-        except Unreadable as error:
-            log(f"{_why(error)}; going by what Bitbucket said before.")
-            break
-        outcome = judge(view)
+        return Answer(Outcome(Result.UNKNOWN, _why(error)), build, trouble=error)
 
     def pages(selector: tuple[str, str]) -> bool:
         other = definition.selected(selector)
         return not other or other.imported or any(step.items for step in other.steps)
 
-    return _with_history(Answer(outcome, build, run), api, dedup_key, pages)
+    return _with_history(Answer(judge(view), build, view.run), api, dedup_key, pages)
 
 
-def ask_about_told(api: Reader, told: Outcome, build: Build, definition: Definition, dedup_key: str) -> Answer:
-    """The pipeline that this run is told of. Where Bitbucket does not answer, its ref is not known."""
-    unknown = build.told_of(None)
+def ask_about_told(
+    api: Reader, told: Outcome, build: Build, definition: Definition, dedup_key: str, log: Callable[[str], None]
+) -> Answer:
+    """The pipeline that this run is told of. Where Bitbucket does not answer, its ref is not known. It has ended, but
+    Bitbucket's lists may say so a moment later [?]: its steps are waited for too."""
+
+    def pipeline() -> PipelineRun:
+        run, (kind, pattern) = api.pipeline(build.told.uuid), build.told.selector
+        return run._replace(selector_type=run.selector_type or kind, selector_pattern=run.selector_pattern or pattern)
+
     try:
-        run = api.pipeline(build.told.uuid)
+        run = pipeline()
     except Unreadable as error:
         reason = f"{told.reason}; {_why(error)}"
         may_be_own = definition.may_be_a_pager(build.told.selector)
-        return Answer(told._replace(reason=reason), unknown, may_be_own=may_be_own, refused=error.refused)
-    run = run._replace(
-        selector_type=run.selector_type or build.told.selector_type,
-        selector_pattern=run.selector_pattern or build.told.selector_pattern,
-    )
+        return Answer(told._replace(reason=reason), build.told_of(None), may_be_own=may_be_own, trouble=error)
     about, selector = build.told_of(run), (run.selector_type, run.selector_pattern)
-    steps: tuple[StepRun, ...] = ()
+    pipelines = _pipelines(definition, about, selector)
+
+    def looked() -> Look:
+        return look(pipeline(), api.steps(build.told.uuid), "", pipelines)
+
     trouble = None
     try:
-        steps = api.steps(build.told.uuid)
+        view = look(run, api.steps(build.told.uuid), "", pipelines)
     except Unreadable as error:  # what the pipeline itself says still counts
-        trouble = error
-    outcome = judge_told(told, look(run, steps, "", _pipelines(definition, about, selector)))
+        view, trouble = look(run, (), "", pipelines), error
+    view = _when_finished(api, view, looked, log)
+    outcome = judge_told(told, view)
     if trouble:
         outcome = _troubled(outcome, _why(trouble))
-    refused = bool(trouble and trouble.refused)
     may_be_own = _may_be_the_pagers_own(api, selector, build, definition)
-    return _with_history(
-        Answer(outcome, about, run, may_be_own=may_be_own, refused=refused), api, dedup_key, lambda _: True
-    )
+    answer = Answer(outcome, about, view.run, may_be_own=may_be_own, trouble=trouble)
+    return _with_history(answer, api, dedup_key, lambda _: True)
 
 
-def _looked_at(api: Reader, run: PipelineRun, build: Build, definition: Definition, placed: tuple[Placed, ...]) -> Look:
-    pipelines = _pipelines(definition, build, (run.selector_type, run.selector_pattern))
-    return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, placed)
+def _when_finished(api: Reader, view: Look, looked: Callable[[], Look], log: Callable[[str], None]) -> Look:
+    """The view once its steps have finished, within the budget; else the last one that there was."""
+    pause = PAUSE
+    while judge(view).unfinished and api.time_left - RESERVE > 0:
+        wait = min(pause, api.time_left - RESERVE)
+        log(f"Steps that have not finished: {len(view.unfinished)}; looking again in {wait:.1f} s.")
+        time.sleep(wait)
+        pause += PAUSE
+        try:
+            view = looked()
+        except Unreadable as error:
+            log(f"{_why(error)}; going by what Bitbucket said before.")
+            break
+    return view
 
 
 def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) -> tuple[Pipeline, ...]:
@@ -110,7 +120,8 @@ def _with_history(answer: Answer, api: Reader, dedup_key: str, pages: Callable[[
         doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
     except Unreadable as error:
         unseen = f"the other builds could not be seen: {_why(error)}"
-        return answer._replace(outcome=_troubled(outcome, unseen), refused=answer.refused or error.refused)
+        trouble = answer.trouble if answer.refused else error
+        return answer._replace(outcome=_troubled(outcome, unseen), trouble=trouble)
     passed = history.newer_passed
     link = f"{SITE}/{answer.about.repository}/pipelines/results/{newer.number}" if newer else ""
     return answer._replace(

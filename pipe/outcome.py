@@ -10,7 +10,7 @@ from pipe.placement import Placed, in_a_final_step
 from pipe.settings import Settings
 
 if TYPE_CHECKING:
-    from pipe.bitbucket import PipelineRun
+    from pipe.bitbucket import PipelineRun, Unreadable
 
 BROKEN = ("FAILED", "ERROR", "SYSTEM_ERROR", "USER_ERROR", "EXPIRED")
 PASSED = ("SUCCESSFUL", "PASSED", "SUCCESS")
@@ -62,7 +62,19 @@ class Answer(NamedTuple):
     newer_build: str = ""  # "#813 SUCCESSFUL https://…"
     newer_passed: str = ""  # "#813"
     may_be_own: bool = False  # it is about a pipeline that may be the pager's own
-    refused: bool = False  # the token was refused
+    trouble: Unreadable | None = None  # something that Bitbucket was asked could not be read
+
+    @property
+    def refused(self) -> bool:
+        """Whether the token was."""
+        return bool(self.trouble and self.trouble.refused)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the page of a failure says of it; of a result that is not known it is the reason."""
+        if not self.trouble or self.outcome.result is not Result.FAILED:
+            return ()
+        return (f"{self.trouble.reason}. {self.trouble.advice}",)
 
 
 def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *, imports: bool) -> Outcome | None:

@@ -82,7 +82,7 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
         _step_name(definition, placed) if answer.outcome.of_step else "",
         answer.newer_build,
         answer.newer_passed,
-        (*settings.problems, *settings.notices, *found.warnings),
+        (*settings.problems, *settings.notices, *answer.warnings, *found.warnings),
         _ways_to_tell(placed, told=judged.told, has_token=settings.has_token),
     )
     return Plan(decision, _events(settings, story, decision), judged.told, answer.may_be_own, answer.refused)
@@ -140,7 +140,7 @@ def _answer(
 
         api = connect(inquiry.BUDGET_SECONDS)
         if outcome and told:
-            return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key)
+            return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log.info)
         answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log.info)
         return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
     if outcome:

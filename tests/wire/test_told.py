@@ -113,6 +113,21 @@ def test_what_bitbucket_s_api_makes_of_the_status(told, api, received, ended, st
 
 
 @pytest.mark.parametrize(
+    ("status", "sent", "title"),
+    [
+        ("SUCCESSFUL", RESOLVES, "acme/shop: build passed on main (#812)"),
+        ("FAILED", PAGES, 'acme/shop: "unit" failed on main (#812)'),
+    ],
+)
+def test_bitbucket_s_lists_may_say_a_moment_later_that_it_ended(told, api, received, status, sent, title):
+    ended = api.pipeline(812, [step("unit", "IN_PROGRESS", after=2, becomes=status)])
+    run = told(ended, status)
+    assert (run.status, received.sent) == (0, sent)
+    assert received.events[0]["payload"]["summary"] == title
+    assert "Steps that have not finished: 1; looking again in 1.0 s." in run.log
+
+
+@pytest.mark.parametrize(
     ("ended", "status", "sent", "says"),
     [
         ({"outcome": "STOPPED"}, "", PAGES, "Bitbucket names nobody who stopped it"),
@@ -231,7 +246,10 @@ def test_a_failure_with_an_expired_token_pages_as_a_failure_and_exits_1(told, ap
     assert received.only["payload"]["severity"] == "error"
     assert "failed" in received.only["payload"]["summary"]
     assert received.details["resolves"].startswith("by hand: ")
-    assert "Renew BITBUCKET_ACCESS_TOKEN" in run.log
+    (said,) = received.details["pipe_warnings"]
+    assert said.startswith("Bitbucket refused the token (401): ")
+    assert "Renew BITBUCKET_ACCESS_TOKEN" in said
+    assert said.rstrip(".") in run.log
 
 
 @pytest.mark.parametrize(
