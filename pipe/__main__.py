@@ -59,7 +59,7 @@ class Run:
             self.log.warning(warning)
         self.log.info(self.introduction())
         try:
-            definition = definition_file.read(self.build.clone)
+            definition = definition_file.read(self.build.clone, self.settings.mask.all)
             self.carry_out(plan(self.settings, self.build, definition, self.connect, self.log))
         except Exception as error:  # a fault of ours must not cost the page
             if self.unsent is not None:

@@ -7,7 +7,7 @@ where it can.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ _NO_STRING = re.compile(r"(?i)y|n|yes|no|on|off|true|false|[-+]?[.0-9][-+.:_0-9a
 ANYTHING = "$"  # a value that could be any other
 
 
-def read(clone: Path) -> Definition:
-    """The definition in a clone. Never raises: `unread` says why a file that is there tells nothing."""
+def read(clone: Path, conceal: Callable[[Any], Any] = lambda value: value) -> Definition:
+    """The definition in a clone. Never raises: `unread` says why a file that is there tells nothing. `conceal` masks
+    what is secret in a JSON value: names stand in the log and on pages."""
 
     def question() -> object:
         try:
@@ -41,7 +42,7 @@ def read(clone: Path) -> Definition:
             return Definition(unread=f"{NAME} could not be read ({error.strerror})")
 
     try:
-        return definition.of_json(wall.ask(question, seconds=READING_TIME, size=MAX_DEFINITION_BYTES))
+        return definition.of_json(conceal(wall.ask(question, seconds=READING_TIME, size=MAX_DEFINITION_BYTES)))
     except wall.Unread as error:
         return Definition(unread=f"{NAME} could not be read ({error})")
     except TypeError:

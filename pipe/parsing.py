@@ -105,11 +105,23 @@ def globs(values: list[str]) -> tuple[str, ...]:
             raise ValueError(f"{quoted(pattern)} is no pattern: it is longer than {MAX_PATTERN_LENGTH} characters")
         if _is_another_language(pattern):
             raise ValueError(f"{quoted(pattern)} is no pattern: {_what_to_write(pattern)}")
-        try:
-            Glob(pattern)
-        except ValueError as error:
-            raise ValueError(f"{quoted(pattern)} is no pattern: {error}") from None
+        _read(pattern)
     return patterns
+
+
+def file_globs(values: list[str]) -> tuple[str, ...]:
+    """Patterns of files separated by spaces. Where in the clone they lead is seen when it is searched."""
+    patterns = words(values)
+    for pattern in patterns:
+        _read(pattern)
+    return patterns
+
+
+def _read(pattern: str) -> None:
+    try:
+        Glob(pattern)
+    except ValueError as error:
+        raise ValueError(f"{quoted(pattern)} is no pattern: {error}") from None
 
 
 def _is_another_language(pattern: str) -> bool:

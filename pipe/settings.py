@@ -141,7 +141,7 @@ class Settings:
         parsing.base_address, "Another base address of Bitbucket's API, for tests and relays.",
         default="https://api.bitbucket.org/2.0", shown="https://api.bitbucket.org/2.0")
     test_reports: tuple[str, ...] = _variable(
-        parsing.words, "Globs of JUnit XML files, relative to the clone; `none` turns it off.", default=(), many=True,
+        parsing.file_globs, "Globs of JUnit XML files, relative to the clone; `none` turns it off.", default=(), many=True,
         shown="Bitbucket's own folders")
     log_lines: int = _variable(
         parsing.count, "How many last lines of the failing step's log go into the page (with a token).", default=0,
@@ -260,7 +260,7 @@ def _notices(environ: Mapping[str, str]) -> Iterator[str]:
     own_default |= {name: f"${name}" for name in FROM_CONTEXT}
     for name in sorted(environ):
         value, shown = encodable(environ[name]), encodable(name)
-        if name in _NAMES or _is_part_of_an_array(name) or name in PROXIES:
+        if name in _NAMES or _is_part_of_an_array(name) or name in (*PROXIES, *FROM_CONTEXT):
             if unexpanded(value) and value.strip() != own_default.get(name):
                 yield f"{shown} is the unexpanded variable {value.strip()}; taken as absent."
             if quoted(value):

@@ -34,7 +34,7 @@ EXAMPLES = {
     "CUSTOM_DETAILS": '{"team": "shop"}', "EXIT_CODE": "$BITBUCKET_EXIT_CODE", "BUILD_STATUS": "$STATUS",
     "INTEGRATION_KEY": "$PAGERDUTY_INTEGRATION_KEY",
 }  # fmt: skip
-ANY_TEXT = (parsing.line, parsing.trimmed, parsing.words)
+ANY_TEXT = (parsing.line, parsing.trimmed)
 AN_ADDRESS = "Runbook https://wiki.example/runbook"
 
 

@@ -12,6 +12,7 @@ from pipe import definition_file
 from pipe.build import Build
 from pipe.definition import Definition, Pipeline, of_json
 from pipe.lib import wall
+from pipe.lib.masking import Mask
 from tests.unit.files import DEFAULT, DEPLOY, MAIN, PLAIN, PR, TAG, of_step, pager, read, step
 
 ANCHOR = """
@@ -240,6 +241,14 @@ def test_no_file_is_absent_and_one_that_cannot_be_read_says_why(tmp_path):
         assert "no pipelines" in definition_file.read(tmp_path).unread
     path.write_text(ANCHOR)
     assert definition_file.read(tmp_path) == read(ANCHOR)
+
+
+def test_a_secret_in_the_file_is_masked_before_a_name_is_cut(tmp_path):
+    secret = "ATCTT3-a-token"
+    name = "x" * 75 + secret
+    (tmp_path / definition_file.NAME).write_text(f"pipelines: {{custom: {{{name}: [{{step: {{script: [a]}}}}]}}}}")
+    found = definition_file.read(tmp_path, Mask(others=(secret,)).all)
+    assert found.pipelines[0].pattern == "x" * 75 + "****"
 
 
 @pytest.mark.parametrize(

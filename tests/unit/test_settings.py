@@ -63,6 +63,14 @@ def test_empty_and_unexpanded_values_are_absent(value):
     assert len(settings.notices) == len(NAMES) * ("$" in value)
 
 
+def test_what_is_odd_about_a_mapped_variable_of_the_build_is_said_too():
+    name = "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+    said = {"$OTHER": f"{name} is the unexpanded variable $OTHER; taken as absent.", f"${name}": "", "production": ""}
+    said['"production"'] = f"{name} has quotes around its value; they were taken off."
+    for value, notice in said.items():
+        assert read({**GOOD, name: value}).notices == ((notice,) if notice else ())
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
@@ -105,7 +113,7 @@ def test_good_values(environ, expected):
     [
         ("EVENT_ACTION", "page"), ("SEVERITY", "eror"), ("TIMEOUT", "2m"), ("TIMEOUT", "0"), ("TIMEOUT", "1e3"),
         ("TIMEOUT", "99999"), ("CHANGE_EVENT", "1"), ("ON_ERROR", "ignore"), ("DRY_RUN", "on"),
-        ("DEBUG", "2"), ("CUSTOM_DETAILS", '{"a": "b'), ("CUSTOM_DETAILS", "[1]"), ("CUSTOM_DETAILS", '{"a": NaN}'),
+        ("DEBUG", "2"), ("TEST_REPORTS", "out/{a,b/*.xml"), ("TEST_REPORTS", "[a.xml"), ("CUSTOM_DETAILS", '{"a": "b'), ("CUSTOM_DETAILS", "[1]"), ("CUSTOM_DETAILS", '{"a": NaN}'),
         ("CUSTOM_DETAILS", "[" * 100_000), ("CUSTOM_DETAILS", '{"a":' * 60 + "1" + "}" * 60), ("CUSTOM_DETAILS", '{"a": 1e999}'),
         ("LINKS", "Runbook"), ("LINKS", "x ftp://y"), ("LINKS_COUNT", "many"), ("LINKS_COUNT", "-1"), ("BRANCHES_COUNT", "999999"),
         ("TIMEOUT", "0.001"), ("TIMEOUT", "0.9"),
