@@ -141,8 +141,8 @@ class Settings:
         parsing.base_address, "Another base address of Bitbucket's API, for tests and relays.",
         default="https://api.bitbucket.org/2.0", shown="https://api.bitbucket.org/2.0")
     test_reports: tuple[str, ...] = _variable(
-        parsing.file_globs, "Globs of JUnit XML files, relative to the clone; `none` turns it off.", default=(), many=True,
-        shown="Bitbucket's own folders")
+        parsing.file_globs, "Globs of JUnit XML files, relative to the clone; `none` turns it off.", default=(),
+        many=True, shown="Bitbucket's own folders")
     log_lines: int = _variable(
         parsing.count, "How many last lines of the failing step's log go into the page (with a token).", default=0,
         shown="0")
