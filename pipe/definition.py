@@ -107,7 +107,8 @@ class Definition(NamedTuple):
         """The custom pipelines that are told how another one ended, and in which this pipe stands in a script; all that
         are told where it is seen in none: what calls the image from a script line is not seen."""
         told = [one for one in self.pipelines if one.section == "custom" and one.pattern in self.told]
-        holding = [one for one in told if any(item.place == "script" for step in one.steps for item in step.items)]
+        items = {one.pattern: [item for step in one.steps for item in step.items] for one in told}
+        holding = [one for one in told if one.imported or any(item.place == "script" for item in items[one.pattern])]
         return tuple(one.pattern for one in holding or told)
 
 

@@ -194,6 +194,7 @@ def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
         details["resolves"] = _field(str(resolves))  # a user's own may be anything
     body = {**body, "payload": {**body["payload"], "custom_details": details}}
     if len(_encoded(body)) > spare:
+        details["note"] = note = note.replace("The details", "The details and the links")
         body = {name: value for name, value in body.items() if name not in ("links", "client_url")}
     return Event(path, body, (*warnings, note))
 

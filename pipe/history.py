@@ -126,8 +126,8 @@ def read(
 
 
 def _failed(build: PipelineRun) -> bool:
-    """One that was stopped by nobody may have failed."""
-    return build.result in BROKEN or (build.result == "STOPPED" and not build.terminator)
+    """One that was stopped by nobody may have failed, and so may one that ended as a word that is not known."""
+    return build.result not in (*PASSED, "STOPPED") or (build.result == "STOPPED" and not build.terminator)
 
 
 def _number(build: PipelineRun) -> int:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipe.build import Build
-from pipe.placement import Placed, in_a_final_step
+from pipe.placement import SHELLS, Placed, in_a_final_step
 from pipe.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ MISPLACED = (
     "this pipe stands in `script` of an ordinary step, where it runs only after a success; move it to the step's "
     "`after-script`"
 )
+
+
+KEPT_EMPTY = (
+    "the variable that this script gives as EXIT_CODE or BUILD_STATUS is empty; set it in front of the command, to 0 "
+    "or `successful`"
+)
+SHELLS_CODE = "`EXIT_CODE: $?` reads 0 in every after-script, and BITBUCKET_EXIT_CODE did not come beside it"
 
 
 class Result(Enum):
@@ -86,15 +93,20 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *
     if code and code not in settings.ignore_exit_codes:
         return _broken_step(settings, code, beside_failure=told_failure)
     has_code = code is not None or bool(settings.bad_exit_code)
-    if told and (told_failure or not has_code):
+    known = () if imports else placed
+    says_nothing = code == 0 and bool(known) and not any(one.sees_exit_code for one in known)  # the `$?` of a script
+    if told and (told_failure or not has_code or says_nothing):
         return told
     if has_code:
-        return _step(settings, () if imports else placed)
+        return _step(settings, known)
     if settings.build_status:
         result = {"successful": Result.SUCCESSFUL, "stopped": Result.STOPPED}.get(settings.build_status, Result.FAILED)
         return Outcome(result, f"BUILD_STATUS is {settings.build_status}")
-    misplaced = placed and not imports and all(one.runs_only_after_a_success for one in placed)
-    if misplaced and not settings.bad_build_status:
+    if settings.bad_build_status:
+        return without_any_sign(settings, placed)
+    if known and all(one.runs_only_after_a_success for one in known):
+        if any(one.sees_exit_code or one.item.build_status for one in known):
+            return Outcome(Result.UNKNOWN, KEPT_EMPTY, of_step=True)
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return None
 
@@ -102,7 +114,7 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *
 def without_any_sign(settings: Settings, placed: tuple[Placed, ...]) -> Outcome:
     """Nothing tells. What an EVENT_ACTION sends is about the step, but in a `final:` step's script the pipeline."""
     why = settings.bad_build_status or "there is no exit code, no BUILD_STATUS and no token to ask Bitbucket with"
-    if settings.exit_code == 0 and not settings.bad_build_status:
+    if settings.exit_code == 0:
         beside = ", nor does BUILD_STATUS beside it" if settings.build_status else ""
         why = f"an exit code of 0 says nothing of the build here{beside}, and there is no token to ask Bitbucket with"
     for_its_pipeline = in_a_final_step(placed) and all(one.item.place == "script" for one in placed)
@@ -128,6 +140,8 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
     here = [one for one in placed if one.sees_exit_code]
     if any(one.step.final for one in placed) and all(one.step.final for one in here):
         return None  # a final step's own exit code, or the `$?` of its script, tells nothing of the build
+    if here and not settings.has_own_exit_code and all(one.item.exit_code in SHELLS for one in here):
+        return Outcome(Result.UNKNOWN, SHELLS_CODE, of_step=True)
     if placed and not here and all(one.runs_only_after_a_success for one in placed):
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return Outcome(Result.SUCCESSFUL, "exit code 0", of_step=True, exit_code=0)
@@ -136,7 +150,7 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
 def _told(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:
     """How another pipeline ended, where that started this run; also where the file takes BUILD_STATUS from it."""
     status = build.told.status
-    if not status and any(TRIGGER_STATUS in one.item.build_status for one in placed):
+    if not status and placed and all(TRIGGER_STATUS in one.item.build_status for one in placed):
         status = settings.build_status.upper() or ("an unknown word" if settings.bad_build_status else "")
     if not status:
         return None

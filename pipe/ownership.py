@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 from pipe.build import Build
 from pipe.definition import Definition
-from pipe.placement import STEPS_OWN_CODE, Placed, in_words, names_variable, openers, place_of, same_environment
+from pipe.placement import (
+    STEPS_OWN_CODE,
+    Placed,
+    in_words,
+    names_variable,
+    openers,
+    place_of,
+    same_environment,
+)
 from pipe.subject import STEP, Subject
 
 ONE_EACH = "Give each step an ALERT_NAME of its own"
@@ -40,6 +48,8 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
     if definition.absent:
         return Ownership() if named else Ownership("no bitbucket-pipelines.yml shows who else uses its key", SET_A_NAME)
     found = list(openers(definition, build, subject))
+    if named and not found:  # then BITBUCKET_DEPLOYMENT_ENVIRONMENT did not reach the pipe, perhaps
+        found = list(openers(definition, build, subject, in_any_environment=True))
     if shared := _shared_key(found, build, subject):
         return shared
     found = [one for one in found if one.opens_a_steps_alert]

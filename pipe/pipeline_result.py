@@ -217,7 +217,7 @@ def _ignored(pipelines: tuple[Pipeline, ...]) -> frozenset[str]:
 
 def _skipped(look: Look) -> tuple[str, ...]:
     """Steps that a green run may leave out. Behind a failure, every step is NOT_RUN."""
-    usual = "NOT_RUN" if look.broken else None
+    usual = "NOT_RUN" if look.broken and look.run.result not in PASSED else None
     names = (step.name for step in look.skipped if step.result != usual and step.name not in look.ignored)
     return tuple(dict.fromkeys(names))
 

@@ -18,6 +18,8 @@ MAX_NAME_LENGTH = 80  # characters
 MAX_NAMED_STEPS = 5  # in one sentence
 STEPS_OWN_CODE = ("", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}")  # of EXIT_CODE: the default, and the same
 
+SHELLS = ("$?", "${?}")  # of EXIT_CODE: of the shell's last command, which went well where a pipe is started
+
 
 class Placed(NamedTuple):
     """An item of this pipe, and where it stands."""
@@ -34,7 +36,7 @@ class Placed(NamedTuple):
     @property
     def sees_exit_code(self) -> bool:
         """In `script` nobody gets there after a failure, and `$?` is 0; a code that the script has kept is one."""
-        return self.item.place == "after-script" or self.item.exit_code not in (*STEPS_OWN_CODE, "$?")
+        return self.item.place == "after-script" or self.item.exit_code not in (*STEPS_OWN_CODE, *SHELLS)
 
     @property
     def opens_a_steps_alert(self) -> bool:
@@ -87,13 +89,15 @@ def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str
     )
 
 
-def openers(definition: Definition, build: Build, subject: Subject) -> Iterator[Placed]:
+def openers(
+    definition: Definition, build: Build, subject: Subject, *, in_any_environment: bool = False
+) -> Iterator[Placed]:
     """Every item that could have this run's key. A DEDUP_KEY that does not name its item's own place can be had from
     anywhere; one that does is another key in every other place of that kind (but branch `production` and environment
     `production` give one key)."""
     alike = definition.about_the_same(build) if subject.is_step else definition.possible(build)
     possible = {id(pipeline) for pipeline in alike}
-    anywhere = not subject.is_step or build.is_pull_request
+    anywhere = in_any_environment or not subject.is_step or build.is_pull_request
     own = place_of(build, subject)
     for one in _items(definition, definition.pipelines):
         if not _can_have(one.item, subject):

@@ -79,7 +79,7 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
         case.subject,
         _now(),
         found,
-        _step_name(definition, placed) if answer.outcome.of_step else "",
+        _step_name(definition, build, placed, answer.outcome),
         answer.newer_build,
         answer.newer_passed,
         (*settings.problems, *settings.notices, *answer.warnings, *found.warnings),
@@ -142,6 +142,8 @@ def _answer(
         if outcome and told:
             return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log.info)
         answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log.info)
+        if any(one.item.build_status for one in placed):  # whose key knows no selector, and this is the same alert
+            answer = answer._replace(outcome=answer.outcome._replace(selector=("", "")))
         return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
     if outcome:
         may_be_own = told and definition.may_be_a_pager(build.told.selector)
@@ -219,10 +221,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _step_name(definition: Definition, placed: tuple[Placed, ...]) -> str:
-    """The running step's name, where the file leaves no doubt which it is."""
-    names = {one.step.name for one in placed}
-    return names.pop() if definition.is_read and len(names) == 1 else ""
+def _step_name(definition: Definition, build: Build, placed: tuple[Placed, ...], outcome: Outcome) -> str:
+    """The running step's name, where it is about one and the file leaves no doubt which it is."""
+    if not outcome.of_step or not definition.is_read or definition.imports(build):
+        return ""
+    names = {one.step.name for one in placed if one.sees_exit_code or outcome.exit_code is None}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _ways_to_tell(placed: tuple[Placed, ...], *, told: bool, has_token: bool) -> tuple[str, ...]:

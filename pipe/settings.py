@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pipe import parsing
-from pipe.lib.environment import encodable, present, quoted, unexpanded
+from pipe.lib.environment import encodable, present, quoted, unexpanded, unquoted
 from pipe.lib.masking import Mask
 
 ACTIONS = ("auto", "trigger", "acknowledge", "resolve", "change")
@@ -148,6 +148,7 @@ class Settings:
         shown="0")
 
     fatal: tuple[str, ...] = ()  # why nothing can be sent at all, a line each
+    has_own_exit_code: bool = False  # BITBUCKET_EXIT_CODE came
     bad_exit_code: str = ""  # why EXIT_CODE came and tells nothing
     bad_build_status: str = ""  # the same of BUILD_STATUS
     problems: tuple[str, ...] = ()  # bad values: warned of, told on the page, exit code 1
@@ -189,6 +190,7 @@ class Settings:
         return cls(
             **values,
             fatal=tuple(map(mask.text, trouble[FATAL])),
+            has_own_exit_code=bool(present(environ, "BITBUCKET_EXIT_CODE")),
             bad_exit_code=mask.text(bad.get("EXIT_CODE", "") or bad.get("BITBUCKET_EXIT_CODE", "")),
             bad_build_status=mask.text(bad.get("BUILD_STATUS", "")),
             problems=tuple(map(mask.text, trouble[RESULT] + trouble[OPTIONAL] + trouble[FILTER])),
@@ -247,7 +249,7 @@ def _add_bitbuckets_own_exit_code(
             values["exit_code"] = None
             bad["BITBUCKET_EXIT_CODE"] = f"BITBUCKET_EXIT_CODE: {error}; {RESULT}."
         return ()
-    if own == 0 or given not in (0, None):
+    if own == 0 or given not in (0, None, *values["ignore_exit_codes"]):
         return ()
     values["exit_code"] = own
     counted = f"EXIT_CODE is 0 but BITBUCKET_EXIT_CODE is {own}: counted as a failure"
@@ -261,8 +263,9 @@ def _notices(environ: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(environ):
         value, shown = encodable(environ[name]), encodable(name)
         if name in _NAMES or _is_part_of_an_array(name) or name in (*PROXIES, *FROM_CONTEXT):
-            if unexpanded(value) and value.strip() != own_default.get(name):
-                yield f"{shown} is the unexpanded variable {value.strip()}; taken as absent."
+            bare = unquoted(value).strip()
+            if unexpanded(bare) and bare != own_default.get(name):
+                yield f"{shown} is the unexpanded variable {bare}; taken as absent."
             if quoted(value):
                 yield f"{shown} has quotes around its value; they were taken off."
         elif environ[name] and (meant := nearest_variable(shown)):

@@ -147,6 +147,14 @@ pipelines: {custom: {pager: [%s], deploy: [%s], nightly: [%s]}}
     assert read(text).pagers() == ("pager", "deploy")
 
 
+def test_one_that_is_imported_may_be_the_pager_beside_one_that_is_seen():
+    text = """
+triggers: {pipeline-completed: [{condition: a, pipelines: [pager, elsewhere, deploy]}]}
+pipelines: {custom: {pager: [%s], elsewhere: {import: 'a:b:c'}, deploy: [%s]}}
+""" % (step(where="script"), step())
+    assert read(text).pagers() == ("pager", "elsewhere")
+
+
 @pytest.mark.parametrize(
     "triggers", ["1", "[a]", "{pipeline-completed: 1}", "{pipeline-completed: [1, {pipelines: 2}, {pipelines: [[3]]}]}"]
 )

@@ -425,6 +425,9 @@ def test_links_that_are_too_large_go_after_the_details(over):
     assert set(one.body) == {"event_action", "dedup_key", "payload", "client"} | (
         set() if over else {"links", "client_url"}
     )
+    gone = "The details and the links were left out: " if over else "The details were left out: "
+    assert one.body["payload"]["custom_details"]["note"].startswith(gone)
+    assert one.warnings == (one.body["payload"]["custom_details"]["note"],)
 
 
 def test_an_event_is_sent_as_compact_utf_8():

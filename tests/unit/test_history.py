@@ -47,7 +47,7 @@ OTHER_FAILED = "branches: {main,dev} uses the same key and did not pass when it 
     [
         (build(11, "FAILED"), NEWER_FAILED), (build(11, "ERROR"), NEWER_FAILED), (build(11, "EXPIRED"), NEWER_FAILED),
         (build(11, "SYSTEM_ERROR"), NEWER_FAILED), (build(11, "USER_ERROR"), NEWER_FAILED), (build(11, "STOPPED"), NEWER_FAILED),
-        (build(11), ""), (build(11, "STOPPED", terminator="Ada"), ""), (build(11, ""), ""), (build(9, "FAILED"), ""), (build(11, "ODD"), ""),
+        (build(11), ""), (build(11, "STOPPED", terminator="Ada"), ""), (build(11, ""), ""), (build(9, "FAILED"), ""), (build(11, "ODD"), NEWER_FAILED),
         (build(11, "FAILED", ref_name="dev"), ""), (build(11, "FAILED", selector_type="custom", selector_pattern="nightly"), ""),
         (build(11, "FAILED", selector_type="default", selector_pattern=""), ""),
         (build(11, "FAILED", pull_request=7), ""), (build(11, "FAILED", ref_type="tag"), ""),
@@ -142,7 +142,7 @@ def test_builds_of_a_pull_request_are_not_asked_for_by_a_branch():
         ([build(9, **BRACE), build(8, "FAILED", **BRACE)], ""),
         ([build(9, "STOPPED", **BRACE)], OTHER_FAILED % 9),
         ([build(9, "STOPPED", terminator="Ada", **BRACE), build(8, "FAILED", **BRACE)], OTHER_FAILED % 8),
-        ([build(9, "ODD", **BRACE), build(8, "FAILED", **BRACE)], OTHER_FAILED % 8),
+        ([build(9, "ODD", **BRACE), build(8, "FAILED", **BRACE)], OTHER_FAILED % 9),
         ([build(9), build(8, "FAILED")], ""),
         ([build(9, selector_pattern="ma*"), build(8, "FAILED", **BRACE)], OTHER_FAILED % 8),
         ([build(9, "FAILED", selector_type="", selector_pattern="")], "another pipeline uses the same key and did not pass when it last ran (#9)"),

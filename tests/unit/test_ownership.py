@@ -165,6 +165,15 @@ def test_one_name_in_two_environments_is_two_keys_and_in_two_pipelines_one_check
     assert owns(text, "deploy", build=DEPLOY)
 
 
+def test_where_the_environment_did_not_arrive_a_name_in_two_of_them_is_one_key():
+    staging, production = (step(name, "deploy", more=f", deployment: {name}") for name in ("staging", "production"))
+    found = of_step(DEFAULT % f"{staging}, {production}", "deploy")
+    assert found == Ownership("staging and production use the same key", ONE_EACH)
+    assert owns(DEFAULT % production, "deploy")
+    assert owns(DEFAULT % f"{staging}, {production}", "called in a script line")
+    assert not owns(DEFAULT % step(more=", deployment: production"))
+
+
 PROD_EU = ["Prod EU", "Prod (EU)", "_prod__EU_"]
 
 

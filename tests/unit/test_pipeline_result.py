@@ -301,6 +301,7 @@ def as_told(result: Result, **more) -> Outcome:
         (F, BROKEN._replace(**NIGHTLY), [step("FAILED", error="out of memory")], BY_ITS_STEP._replace(error="out of memory", selector=("custom", "nightly"))),
         (F, BROKEN, [step("FAILED"), step("SKIPPED", "b")], BY_ITS_STEP._replace(error="bad YAML", skipped=("b",))),
         (S, PASSED, [OK, step("NOT_RUN")], as_told(S, skipped=("unit",))),
+        (S, PASSED, [step("FAILED"), step("NOT_RUN", "b")], as_told(S, skipped=("b",))),
         (S, PASSED._replace(error="odd", **NIGHTLY), [OK], as_told(S, error="odd", selector=("custom", "nightly"))),
         (S, BROKEN, [step("FAILED")], BY_ITS_STEP._replace(error="bad YAML")),
         (S, RUNNING, [OK], as_told(S)),

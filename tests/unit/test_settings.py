@@ -71,6 +71,13 @@ def test_what_is_odd_about_a_mapped_variable_of_the_build_is_said_too():
         assert read({**GOOD, name: value}).notices == ((notice,) if notice else ())
 
 
+def test_an_unexpanded_variable_in_quotes_is_both():
+    assert read({**GOOD, "DEDUP_KEY": "'$PD_KEY'"}).notices == (
+        "DEDUP_KEY is the unexpanded variable $PD_KEY; taken as absent.",
+        "DEDUP_KEY has quotes around its value; they were taken off.",
+    )
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
@@ -81,6 +88,8 @@ def test_what_is_odd_about_a_mapped_variable_of_the_build_is_said_too():
         ({"EXIT_CODE": " 1 "}, {"exit_code": 1}),
         ({"BITBUCKET_EXIT_CODE": "127"}, {"exit_code": 127}),
         ({"EXIT_CODE": "3", "BITBUCKET_EXIT_CODE": "0"}, {"exit_code": 3}),
+        ({"EXIT_CODE": "130", "BITBUCKET_EXIT_CODE": "1", "IGNORE_EXIT_CODES": "130"}, {"exit_code": 1}),
+        ({"EXIT_CODE": "1", "BITBUCKET_EXIT_CODE": "130", "IGNORE_EXIT_CODES": "130"}, {"exit_code": 1}),
         ({"ALERT_NAME": "  Unit  Tests "}, {"alert_name": "Unit Tests"}),
         ({"ALERT_NAME": "\x1b[31munit\x1b[0m \u202etests"}, {"alert_name": "unit tests"}),
         ({"BUILD_STATUS": " Passed "}, {"build_status": "successful"}),

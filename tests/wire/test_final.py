@@ -227,6 +227,16 @@ def test_an_explicit_action_in_a_final_step_is_about_its_pipeline(final, api, re
     assert received.sent[2:] == ["acknowledge branch/main", "resolve branch/main"]
 
 
+def test_the_user_s_word_and_the_api_where_it_did_not_arrive_are_about_one_alert(final, received):
+    definition = FINAL.replace("branches:\n    main:", "default:").replace("$T}", "$T, BUILD_STATUS: $RESULT}")
+    definition = definition.replace("\n      - ", "\n    - ")
+    selector = ("default", "")
+    final(step("unit", "FAILED"), definition=definition, selector=selector)
+    final(ok(), definition=definition, selector=selector, number=813, BUILD_STATUS="successful")
+    assert received.sent == PAGES + RESOLVES
+    assert received.open == []
+
+
 UNREADABLE = [{"EXIT_CODE": "one"}, {"EXIT_CODE": "0", "BUILD_STATUS": "fialed"}]
 
 

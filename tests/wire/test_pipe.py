@@ -543,6 +543,16 @@ def test_nothing_unseen_in_the_running_step_s_name_reaches_the_event(pipe, recei
     assert received.details["step"] == "Build"
 
 
+def test_where_the_file_does_not_show_the_step_the_page_names_none(pipe, received):
+    imported = "pipelines: {default: [%s], custom: {nightly: {import: 'a:b:c'}}}" % step("Lint")
+    in_a_script = "pipelines: {default: [{final: {name: Page, script: [%s]}}]}" % pager()
+    for definition in (imported, in_a_script):
+        received.sandbox.reset()
+        pipe({**MAIN, **FAILS}, definition)
+        assert received.page["payload"]["summary"] == "acme/shop: build failed on main (#812, exit code 2)"
+        assert "step" not in received.details
+
+
 def test_nothing_unseen_in_links_and_details_reaches_the_log_or_the_event(pipe, received):
     pipe(
         {
