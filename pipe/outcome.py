@@ -140,7 +140,7 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
     here = [one for one in placed if one.sees_exit_code]
     if any(one.step.final for one in placed) and all(one.step.final for one in here):
         return None  # a final step's own exit code, or the `$?` of its script, tells nothing of the build
-    if here and not settings.has_own_exit_code and all(one.item.exit_code in SHELLS for one in here):
+    if not settings.has_own_exit_code and any(one.item.exit_code in SHELLS for one in here):
         return Outcome(Result.UNKNOWN, SHELLS_CODE, of_step=True)
     if placed and not here and all(one.runs_only_after_a_success for one in placed):
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)

@@ -39,7 +39,7 @@ def environ(use: Use, place: Place, *, success: bool) -> dict[str, str]:
     shell = told_shell(place, success=success) if use.is_told else own_shell(use, place, success=success)
     found = {name: value for name, value in shell.items() if name in BY_ITSELF}
     if not use.by_docker:
-        filled_in = (*FROM_CONTEXT, "BITBUCKET_EXIT_CODE")
+        filled_in = FROM_CONTEXT if "EXIT_CODE" in use.variables else (*FROM_CONTEXT, "BITBUCKET_EXIT_CODE")
         found |= {name: value for name, value in shell.items() if name in filled_in}
         found["INTEGRATION_KEY"] = SOME_KEY
     for name, value in use.variables.items():

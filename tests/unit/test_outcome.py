@@ -220,7 +220,7 @@ def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
         (SHELLS, {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
         (SHELLS, {"exit_code": "0", "bitbucket_exit_code": "0"}, of_step(S, "exit code 0", 0)),
         (SHELLS, {"exit_code": "0", "build_status": "failed"}, of_step(F, "BUILD_STATUS is failed")),
-        (DEFAULT % ", ".join([SHELLS_STEP, step("b")]), {"exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        (DEFAULT % ", ".join([SHELLS_STEP, step("b")]), {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
         (DEFAULT % ", ".join([SHELLS_STEP, step("b", where="script")]), {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
         (DEFAULT % f"{step(where='script')}, {step('b')}", {}, None),
         (DEFAULT % f"{step(where='script')}, {step('b', exit_code='$BITBUCKET_EXIT_CODE')}", {}, None),
