@@ -87,6 +87,7 @@ def look(
     here = [one for one in placed if one.pipeline in pipelines and not imports and _may_be_called(one.step, name)]
     misplaced = bool(name and here) and all(one.step.name and one.runs_only_after_a_success for one in here)
     ordinary = any(one.item.place == "after-script" and not one.step.final for one in here or placed)
+    ordinary |= bool(own_step) and run.selector_type == "custom" and not here  # Bitbucket takes no final step there [D]
     return Look(run, others, _ignored(pipelines), misplaced, ordinary)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.outcome import MISPLACED, Outcome, Result
-from pipe.pipeline_result import Look, judge, judge_told, look
+from pipe.pipeline_result import OWN_CODE_MISSING, Look, judge, judge_told, look
 from pipe.placement import placed
 from tests.unit.files import DEFAULT, MAIN, read
 from tests.unit.files import step as in_file
@@ -132,8 +132,20 @@ def test_a_finished_pipeline_s_own_result_is_not_contradicted(run, steps, expect
 
 
 def test_what_started_the_pipeline_is_handed_on():
-    run = RUNNING._replace(selector_type="custom", selector_pattern="nightly")
-    assert judged(OK, run=run) == PASSED_STEPS._replace(selector=("custom", "nightly"))
+    run = RUNNING._replace(selector_type="branches", selector_pattern="main")
+    assert judged(OK, run=run) == PASSED_STEPS._replace(selector=("branches", "main"))
+
+
+def test_in_a_custom_pipeline_that_the_file_does_not_show_the_asking_step_is_an_ordinary_one():
+    nightly = RUNNING._replace(selector_type="custom", selector_pattern="nightly")
+    assert judged(OK, run=nightly).reason == OWN_CODE_MISSING
+    assert judged(step("FAILED"), run=nightly).result is F
+    assert judge_told(TOLD[S], look(nightly, (OK,), "", ())).doubt == ""
+    shown = read(
+        "pipelines: {custom: {nightly: [%s, %s]}}" % (in_file(), in_file("page", kind="final", where="script"))
+    )
+    here = placed(shown, MAIN, "", "")[1:]
+    assert judge(look(nightly, (OK, OWN_STEP), OWN, shown.pipelines, here)).result is S
 
 
 @pytest.mark.parametrize("own", [OWN, OWN.strip("{}"), OWN.upper(), f" {OWN} "])
