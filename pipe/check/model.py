@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +113,6 @@ class File:
     definition: Definition
     steps: tuple[StepUse, ...]
     uses: tuple[Use, ...]
-
-    @cached_property
-    def by_step(self) -> dict[int, StepUse]:
-        """By the identity of the step as the run reads it."""
-        return {id(step.step): step for step in self.steps}
 
     def steps_of(self, pipeline: Pipeline) -> tuple[StepUse, ...]:
         return tuple(step for step in self.steps if step.pipeline is pipeline)
