@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -147,19 +149,8 @@ def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Pl
 
 def _could_be(text: str, value: str) -> bool:
     """Whether the step's shell can have made the value of the text: what stands around each `$` decides."""
-    first, *others = _literal_parts(text)
-    if not others:
-        return value == first
-    *middle, last = others
-    at, end = len(first), len(value) - len(last)
-    if not value.startswith(first) or not value.endswith(last):
-        return False
-    for part in middle:
-        found = value.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return at <= end
+    parts = _literal_parts(text)
+    return value == parts[0] if len(parts) == 1 else fnmatchcase(value, "*".join(map(glob.escape, parts)))
 
 
 @lru_cache(maxsize=1024)
