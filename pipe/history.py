@@ -55,10 +55,10 @@ class History(NamedTuple):
 
     def _other_pipeline(self) -> PipelineRun | None:
         """One with the same key (an exact branch beside a pattern) whose last run failed."""
-        seen = {_selector(self.own)}
+        seen = {self.own.selector}
         for build in self.builds:
-            if _selector(build) not in seen and (_failed(build) or build.result in PASSED):
-                seen.add(_selector(build))
+            if build.selector not in seen and (_failed(build) or build.result in PASSED):
+                seen.add(build.selector)
                 if _failed(build):
                     return build
         return None
@@ -113,7 +113,7 @@ def read(
     tells whether another pipeline, by its selector, can open an alert. Raises Unreadable."""
 
     def key_of(run: PipelineRun) -> str:
-        subject = of_pipeline(about.of_run(run), selector=_selector(run))
+        subject = of_pipeline(about.of_run(run), selector=run.selector)
         return subject.where if dedup_key else subject.whole_key
 
     if about.ref_known and not about.of_run(own).ref_known:
@@ -121,7 +121,7 @@ def read(
     key = key_of(own)
     found = api.builds(own.ref_name if own.ref_type == "branch" and not own.pull_request else "")
     others = (build for build in found if build.result and build.uuid != own.uuid and key_of(build) == key)
-    alike = (build for build in others if _selector(build) == _selector(own) or pages(_selector(build)))
+    alike = (build for build in others if build.selector == own.selector or pages(build.selector))
     return History(tuple(sorted(alike, key=_number, reverse=True)), own)
 
 
@@ -134,12 +134,8 @@ def _number(build: PipelineRun) -> int:
     return build.number or 0
 
 
-def _selector(build: PipelineRun) -> tuple[str, str]:
-    return build.selector_type, build.selector_pattern
-
-
 def _pipeline(build: PipelineRun) -> str:
-    return ": ".join(filter(None, _selector(build))) or "another pipeline"
+    return ": ".join(filter(None, build.selector)) or "another pipeline"
 
 
 def _step(name: str) -> str:

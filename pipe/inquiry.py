@@ -36,7 +36,7 @@ def ask_own(
 
     def looked() -> Look:
         run = api.pipeline(build.pipeline_uuid)
-        pipelines = _pipelines(definition, build, (run.selector_type, run.selector_pattern))
+        pipelines = _pipelines(definition, build, run.selector)
         return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, placed)
 
     try:
@@ -67,7 +67,7 @@ def ask_about_told(
         reason = f"{told.reason}; {_why(error)}"
         may_be_own = definition.may_be_a_pager(build.told.selector)
         return Answer(told._replace(reason=reason), build.told_of(None), may_be_own=may_be_own, trouble=error)
-    about, selector = build.told_of(run), (run.selector_type, run.selector_pattern)
+    about, selector = build.told_of(run), run.selector
     pipelines = _pipelines(definition, about, selector)
 
     def looked() -> Look:
@@ -142,7 +142,7 @@ def _may_be_the_pagers_own(api: Reader, selector: tuple[str, str], build: Build,
         own = api.pipeline(build.pipeline_uuid)
     except Unreadable:
         return True
-    return not own.selector_type or (own.selector_type, own.selector_pattern) == selector
+    return not own.selector_type or own.selector == selector
 
 
 def _troubled(outcome: Outcome, why: str) -> Outcome:

@@ -98,7 +98,7 @@ def _may_be_called(step: Step, name: str) -> bool:
 
 def judge(look: Look) -> Outcome:
     outcome = next(filter(None, (rule(look) for rule in RULES)))
-    return outcome._replace(skipped=_skipped(look), selector=_selector(look))
+    return outcome._replace(skipped=_skipped(look), selector=look.run.selector)
 
 
 def judge_told(told: Outcome, look: Look) -> Outcome:
@@ -107,11 +107,12 @@ def judge_told(told: Outcome, look: Look) -> Outcome:
     found = judge(look)
     stopped = told.result is found.result is Result.STOPPED and look.run.result == "STOPPED"
     if stopped and not look.run.terminator:
-        found = _failure(look, "the pipeline was stopped, and Bitbucket names nobody who stopped it")
+        reason = "the pipeline was stopped, and Bitbucket names nobody who stopped it"
+        found = _failure(look, reason)._replace(skipped=found.skipped, selector=found.selector)
     if found.result is Result.FAILED:
-        return found._replace(told=True, skipped=_skipped(look), selector=_selector(look))
+        return found._replace(told=True)
     doubt = found.reason if told.result is Result.SUCCESSFUL and found.result is not Result.SUCCESSFUL else ""
-    return told._replace(doubt=doubt, error=look.run.error, skipped=_skipped(look), selector=_selector(look))
+    return told._replace(doubt=doubt, error=look.run.error, skipped=found.skipped, selector=found.selector)
 
 
 def _misplaced(look: Look) -> Outcome | None:
@@ -221,10 +222,6 @@ def _skipped(look: Look) -> tuple[str, ...]:
     usual = "NOT_RUN" if look.broken and look.run.result not in PASSED else None
     names = (step.name for step in look.skipped if step.result != usual and step.name not in look.ignored)
     return tuple(dict.fromkeys(names))
-
-
-def _selector(look: Look) -> tuple[str, str]:
-    return look.run.selector_type, look.run.selector_pattern
 
 
 def _names_of(steps: tuple[StepRun, ...]) -> tuple[str, ...]:

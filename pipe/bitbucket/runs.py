@@ -40,6 +40,10 @@ class PipelineRun(NamedTuple):
     commit_message: str = ""  # whole, as sent
     commit_author: str = ""  # the name, without the address
 
+    @property
+    def selector(self) -> tuple[str, str]:
+        return self.selector_type, self.selector_pattern
+
 
 class FailedTests(NamedTuple):
     """What Bitbucket read from the test reports of one step; nothing where it read none."""
