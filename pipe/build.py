@@ -92,11 +92,9 @@ class Build(NamedTuple):
             ),
         )
 
-    def told_of(self, run: PipelineRun | None) -> Build:
-        """The build that this run is told of: as Bitbucket's API describes it, or, with None, hardly known at all."""
-        if run:
-            return self.of_run(run._replace(selector_type=run.selector_type or self.told.selector_type))
-        return Build()._replace(
+    def told_of(self) -> Build:
+        """The build that this run is told of, hardly known at all without Bitbucket's API."""
+        return Build(
             repository=self.repository,
             project=self.project,
             in_ci=self.in_ci,
@@ -111,7 +109,7 @@ class Build(NamedTuple):
     def of_run(self, run: PipelineRun) -> Build:
         """Another build of this repository, as Bitbucket's API describes it."""
         on_pull_request = bool(run.pull_request or run.ref_type == "pullrequest") or is_pull_request(run.selector_type)
-        return self.told_of(None)._replace(
+        return self.told_of()._replace(
             number=str(run.number or ""),
             commit=run.commit,
             branch=run.ref_name if run.ref_type == "branch" or on_pull_request else "",

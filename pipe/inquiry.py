@@ -66,8 +66,8 @@ def ask_about_told(
     except Unreadable as error:
         reason = f"{told.reason}; {_why(error)}"
         may_be_own = definition.may_be_a_pager(build.told.selector)
-        return Answer(told._replace(reason=reason), build.told_of(None), may_be_own=may_be_own, trouble=error)
-    about, selector = build.told_of(run), run.selector
+        return Answer(told._replace(reason=reason), build.told_of(), may_be_own=may_be_own, trouble=error)
+    about, selector = build.of_run(run), run.selector
     pipelines = _pipelines(definition, about, selector)
 
     def looked() -> Look:

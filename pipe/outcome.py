@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
     error: str = ""  # Bitbucket's own words: "Container 'Build' exceeded memory limit."
     doubt: str = ""  # why a success may not be one
     unfinished: bool = False  # to be asked again: other steps are still running
-    selector: tuple[str, str] = ("", "")  # what started the pipeline, by Bitbucket's API
+    selector: tuple[str, str] = ("", "")  # what started the pipeline, by Bitbucket's API or as a told run was told
 
     @property
     def of_another(self) -> bool:
@@ -161,4 +161,5 @@ def _told(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outco
     else:
         result = Result.STOPPED if status == "STOPPED" else Result.UNKNOWN
     unknown = ", which the pipe does not know" if result is Result.UNKNOWN else ""
-    return Outcome(result, f"Bitbucket says that the pipeline ended as {status}{unknown}", told=True)
+    reason = f"Bitbucket says that the pipeline ended as {status}{unknown}"
+    return Outcome(result, reason, told=True, selector=build.told.selector)

@@ -112,7 +112,7 @@ def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
     outcome = by_variables(settings, build, (), imports=True) or without_any_sign(settings, ())._replace(reason=why)
     told = outcome.of_another
-    answer = Answer(outcome, build.told_of(None) if told else build)
+    answer = Answer(outcome, build.told_of() if told else build)
     if filtered := kept_out(settings, answer.about):
         return Plan(_kept_out(filtered, outcome))
     case = Case(outcome, _subject(settings, build, answer), ownership.Ownership(why), in_ci=build.in_ci)
@@ -147,7 +147,7 @@ def _answer(
         return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
     if outcome:
         may_be_own = told and definition.may_be_a_pager(build.told.selector)
-        return Answer(outcome, build.told_of(None) if told else build, may_be_own=may_be_own)
+        return Answer(outcome, build.told_of() if told else build, may_be_own=may_be_own)
     return Answer(without_any_sign(settings, placed), build)
 
 
@@ -165,28 +165,21 @@ def _case(settings: Settings, build: Build, definition: Definition, placed: tupl
         owner = ownership.of_step(definition, build, what)
         may_be_skipped = any(one.step.may_be_skipped for one in placed)
         return Case(outcome, what, owner, build.environment, build.in_ci, may_be_skipped)
-    selector = _selector(build, outcome)
-    owner = ownership.of_pipeline(definition, about, what, selector_known=bool(selector[0]))
-    may_be_skipped = _may_be_skipped(definition, selector, outcome)
-    siblings = _siblings(definition, about, selector)
+    owner = ownership.of_pipeline(definition, about, what, selector_known=bool(outcome.selector[0]))
+    may_be_skipped = _may_be_skipped(definition, outcome)
+    siblings = _siblings(definition, about, outcome.selector)
     return Case(outcome, what, owner, "", build.in_ci, may_be_skipped, answer.may_be_own, siblings)
 
 
 def _subject(settings: Settings, build: Build, answer: Answer) -> Subject:
     if answer.outcome.of_step:
         return subject.of_step(build, settings.alert_name, settings.dedup_key)
-    selector = _selector(build, answer.outcome)
-    return subject.of_pipeline(answer.about, settings.alert_name, settings.dedup_key, selector)
+    return subject.of_pipeline(answer.about, settings.alert_name, settings.dedup_key, answer.outcome.selector)
 
 
-def _selector(build: Build, outcome: Outcome) -> tuple[str, str]:
-    """What started the pipeline, as far as it is known: by the API, or by what a told run was told."""
-    return outcome.selector if outcome.selector[0] or not outcome.told else build.told.selector
-
-
-def _may_be_skipped(definition: Definition, selector: tuple[str, str], outcome: Outcome) -> bool:
+def _may_be_skipped(definition: Definition, outcome: Outcome) -> bool:
     """Whether a later run of the pipeline may be green without all of its steps."""
-    own = definition.selected(selector)
+    own = definition.selected(outcome.selector)
     if not own or own.imported:
         return bool(outcome.failed_steps)
     return any(step.may_be_skipped for step in own.steps)

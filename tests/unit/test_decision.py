@@ -120,7 +120,7 @@ def test_an_ignored_success_never_resolves_and_the_page_says_so():
         (case(U, False, key="shop"), "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
         (case(U, False, key="shop-main"), "by the next known result of a pipeline on main; a step's exit code does not close it"),
         (case(U, False, build=NOWHERE), "by hand"),
-        (case(U, False, build=MAIN.told_of(None), told=True), "by hand; until then no other result that cannot be told pages"),
+        (case(U, False, build=MAIN.told_of(), told=True), "by hand; until then no other result that cannot be told pages"),
         (case(U, False, told=True, may_be_own=True), "by hand; until then no other result that cannot be told on main pages"),
     ],
 )  # fmt: skip
@@ -132,7 +132,7 @@ def test_an_unknown_result_says_what_closes_it(given, resolves):
 @pytest.mark.parametrize(
     "more",
     [
-        {"build": MAIN.told_of(None), "told": True},
+        {"build": MAIN.told_of(), "told": True},
         {"may_be_own": True, "told": True},
         {"key": "shop"},
         {"build": NOWHERE},
@@ -145,7 +145,7 @@ def test_what_may_be_about_another_ref_closes_no_alert_about_the_pipe_s_sight(re
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"build": MAIN.told_of(None), "told": True}, "on which ref that pipeline ran is only known with a token."),
+        ({"build": MAIN.told_of(), "told": True}, "on which ref that pipeline ran is only known with a token."),
         ({"may_be_own": True, "told": True}, "may be the pager's own"),
     ],
 )
@@ -157,7 +157,7 @@ def test_a_told_success_that_may_be_another_s_resolves_nothing(more, why):
 
 def test_where_a_token_was_given_nobody_is_told_to_give_one():
     given = Settings(bitbucket_access_token="refused")
-    decision = decide(given, case(F, False, build=MAIN.told_of(None), told=True))
+    decision = decide(given, case(F, False, build=MAIN.told_of(), told=True))
     assert decision.resolves.startswith("by hand: Bitbucket's API did not say on which ref that pipeline ran;")
 
 
@@ -271,8 +271,8 @@ TOLD = MAIN._replace(told=Told("FAILED", "{1}"))
         (PR, {}, False), (PR, {"pull_requests": True}, True), (PR, {"pull_requests": True, "branches": ("main",)}, True),
         (PR, {"pull_requests": True, "branches": ("fix",)}, False),
         (TAG, {"tags": ("v*",)}, True), (TAG, {"tags": ("release-*",)}, False), (TAG, {"branches": ("main",)}, True),
-        (TOLD.told_of(None), {"branches": ("dev",), "tags": ("x",)}, True),
-        (TOLD._replace(told=Told("FAILED", "{1}", "pull-requests")).told_of(None), {}, False),
+        (TOLD.told_of(), {"branches": ("dev",), "tags": ("x",)}, True),
+        (TOLD._replace(told=Told("FAILED", "{1}", "pull-requests")).told_of(), {}, False),
     ],
 )  # fmt: skip
 def test_the_filters_keep_back_only_what_is_known_to_be_outside(build, settings, sends):

@@ -99,10 +99,8 @@ TESTS = Evidence(failed_tests_total=37, tests_total=300)
 OUT_OF_MEMORY = Outcome(Result.FAILED, "", failed_steps=("build",), error="Container 'Build' exceeded memory limit.")
 NIGHTLY = Outcome(Result.FAILED, "", selector=("custom", "nightly"))
 PAGER = Build(repository="acme/shop", branch="main", number="9", told=Told("FAILED", "{7}", "branches", "main"))
-TOLD = PAGER.told_of(None)
-TOLD_AND_SEEN = PAGER.told_of(
-    PipelineRun(uuid="{7}", number=812, ref_type="branch", ref_name="main", commit="7f21b04c")
-)
+TOLD = PAGER.told_of()
+TOLD_AND_SEEN = PAGER.of_run(PipelineRun(uuid="{7}", number=812, ref_type="branch", ref_name="main", commit="7f21b04c"))
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,4 @@ def test_where_bitbucket_does_not_say_on_which_ref_it_runs_no_other_build_can_be
         read(Api(build(11, "FAILED")), OWN._replace(ref_type="", ref_name=""), MAIN)
     says = ("Bitbucket's answer does not say on which ref this pipeline runs", "")
     assert (error.value.reason, error.value.advice) == says
-    assert (
-        read(Api(), OWN._replace(ref_type="", ref_name=""), MAIN.told_of(None)).builds == ()
-    )  # told of, unplaced anyway
+    assert read(Api(), OWN._replace(ref_type="", ref_name=""), MAIN.told_of()).builds == ()  # told of, unplaced anyway

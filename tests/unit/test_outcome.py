@@ -160,6 +160,12 @@ def test_what_a_run_is_told_speaks_for_another_pipeline_unless_its_own_step_fail
     assert not tell(exit_code="0").of_another
 
 
+def test_what_is_told_comes_with_what_started_that_pipeline():
+    build = MAIN._replace(told=Told("FAILED", "{7}", "custom", "nightly"))
+    told = by_variables(Settings(), build, (), imports=False)
+    assert told and told.selector == ("custom", "nightly")
+
+
 @pytest.mark.parametrize(
     ("text", "status", "expected"),
     [

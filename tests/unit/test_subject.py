@@ -75,7 +75,7 @@ def test_a_pipeline_s_key_names_its_ref_and_what_started_it(build, selector, nam
         (of_pipeline(DEPLOY), False, True, False),
         (of_pipeline(MAIN, selector=("custom", "step")), False, True, False),
         (of_pipeline(MAIN._replace(branch="deployment/x")), False, True, False),
-        (of_pipeline(MAIN.told_of(None)), False, False, False),
+        (of_pipeline(MAIN.told_of()), False, False, False),
         (of_pipeline(MAIN._replace(branch="ref unknown")), False, True, False),
     ],
 )
@@ -115,7 +115,7 @@ def test_nothing_that_changes_from_run_to_run_is_in_it():
 
 
 def test_a_pipeline_whose_ref_is_not_known_has_a_key_that_no_build_resolves():
-    told = Build(repository="acme/shop", branch="main", told=Told("FAILED", "{1}", "branches", "main")).told_of(None)
+    told = Build(repository="acme/shop", branch="main", told=Told("FAILED", "{1}", "branches", "main")).told_of()
     assert of_pipeline(told, selector=told.told.selector).key == f"{SHOP}ref unknown:branches/main"
     assert of_pipeline(told).key == f"{SHOP}ref unknown"
 
@@ -210,7 +210,7 @@ def test_any_key_fits_and_different_names_stay_apart(branch, name):
 @pytest.mark.parametrize(
     ("build", "scope"),
     [(MAIN, "on main"), (PR, "in pull request 42"), (Build(repository="a/b", tag="v1"), "on tags v…"), (Build(repository="a/b"), "without a branch"),
-     (Build(repository="a/b", branch="main", environment="production"), "in production"), (MAIN.told_of(None), ""),
+     (Build(repository="a/b", branch="main", environment="production"), "in production"), (MAIN.told_of(), ""),
      (Build(repository="a/b", branch="feature/a"), "on feature/a"), (Build(repository="a/b", tag="2026.1"), "on tags …")],
 )  # fmt: skip
 def test_the_place_in_words(build, scope):

@@ -105,7 +105,7 @@ def test_what_closes_the_alert_that_a_result_cannot_be_told(about, closed, text)
 
 
 def test_where_neither_ref_nor_selector_is_known_any_such_pipeline_is_swallowed():
-    given = case(a_pipeline(MAIN.told_of(None)))
+    given = case(a_pipeline(MAIN.told_of()))
     assert wording.resolves(given, wording.REF_UNKNOWN) == (
         f"by hand: {wording.REF_UNKNOWN}; until then no failure of any pipeline whose ref is not known pages again"
     )
