@@ -182,8 +182,9 @@ class Run:
         """The exit status. A run that is told of another pipeline fails only where somebody has to act: its own failure
         may be told to it in turn."""
         failed = self.failed
-        if self.made and self.made.told:
-            failed = (self.undelivered or self.made.token_refused) and not self.made.may_be_own
+        answer = self.made and self.made.answer
+        if answer and answer.outcome.of_another:
+            failed = (self.undelivered or answer.refused) and not answer.may_be_own
         return 1 if failed and self.settings.on_error == "fail" else 0
 
 

@@ -10,7 +10,7 @@ from pipe.bitbucket import BUDGET_SECONDS, Unreadable
 from pipe.build import SITE, Build
 from pipe.definition import Definition, Pipeline
 from pipe.history import read
-from pipe.outcome import Answer, Outcome, Result
+from pipe.outcome import Answer, Outcome, Result, unasked
 from pipe.pipeline_result import Look, judge, judge_told, look
 from pipe.placement import Placed
 
@@ -64,9 +64,8 @@ def ask_about_told(
     try:
         run = pipeline()
     except Unreadable as error:
-        reason = f"{told.reason}; {_why(error)}"
-        may_be_own = definition.may_be_a_pager(build.told.selector)
-        return Answer(told._replace(reason=reason), build.told_of(), may_be_own=may_be_own, trouble=error)
+        unseen = told._replace(reason=f"{told.reason}; {_why(error)}")
+        return unasked(unseen, build, definition)._replace(trouble=error)
     about, selector = build.of_run(run), run.selector
     pipelines = _pipelines(definition, about, selector)
 

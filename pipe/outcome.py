@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipe.build import Build
+from pipe.definition import Definition
 from pipe.placement import SHELLS, Placed, in_a_final_step
 from pipe.settings import Settings
 
@@ -82,6 +83,13 @@ class Answer(NamedTuple):
         if not self.trouble or self.outcome.result is not Result.FAILED:
             return ()
         return (f"{self.trouble.reason}. {self.trouble.advice}",)
+
+
+def unasked(outcome: Outcome, build: Build, definition: Definition) -> Answer:
+    """By the variables alone: of a pipeline that this run is told of, they hardly say more than how it went."""
+    if not outcome.of_another:
+        return Answer(outcome, build)
+    return Answer(outcome, build.told_of(), may_be_own=definition.may_be_a_pager(build.told.selector))
 
 
 def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *, imports: bool) -> Outcome | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipe import event, ownership, placement, subject
 from pipe.build import Build
@@ -12,7 +13,7 @@ from pipe.definition import Definition
 from pipe.event import Event, Story
 from pipe.evidence import Evidence
 from pipe.filters import kept_out
-from pipe.outcome import Answer, Outcome, Result, by_variables, without_any_sign
+from pipe.outcome import Answer, Outcome, Result, by_variables, unasked, without_any_sign
 from pipe.particulars import gather
 from pipe.placement import Placed
 from pipe.settings import Settings
@@ -21,13 +22,7 @@ from pipe.wording import Case
 
 if TYPE_CHECKING:
     from pipe.bitbucket.reader import Connect
-
-    class Log(Protocol):
-        def info(self, message: str) -> None: ...
-
-        def warning(self, message: str) -> None: ...
-
-        def debug(self, message: str) -> None: ...
+    from pipe.log import Log
 
 
 MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
@@ -41,7 +36,6 @@ class Judged(NamedTuple):
     """What to do, and by what: no case where a filter kept the run out, no answer where nothing was asked for it."""
 
     decision: Decision
-    told: bool = False  # of another pipeline
     answer: Answer | None = None
     case: Case | None = None
 
@@ -51,23 +45,18 @@ class Plan(NamedTuple):
 
     decision: Decision
     events: tuple[Event, ...] = ()
-    told: bool = False  # of another pipeline
-    may_be_own: bool = False  # which may be the pager's own
-    token_refused: bool = False
+    answer: Answer | None = None  # by which it was decided
 
 
 def plan(settings: Settings, build: Build, definition: Definition, connect: Connect, log: Log) -> Plan:
     """Decide by the variables, `bitbucket-pipelines.yml` and, with a token, Bitbucket's API."""
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
-    judged = judge(settings, build, definition, placed, connect, log)
-    decision, answer, case = judged.decision, judged.answer, judged.case
+    decision, answer, case = judge(settings, build, definition, placed, connect, log.info)
     log.debug(f"{definition.unread or definition}; {answer}; {case and case.owner}")
-    if answer and answer.refused and answer.outcome.doubt and not case:
-        log.warning(f"{answer.outcome.doubt}.")
-    if not answer:
-        return Plan(decision)
-    if not case:
-        return Plan(decision, (), judged.told, answer.may_be_own, answer.refused)
+    if not answer or not case:
+        if answer and answer.refused and answer.outcome.doubt:
+            log.warning(f"{answer.outcome.doubt}.")
+        return Plan(decision, answer=answer)
     found = Evidence()
     if decision.action or decision.change_too:
         found = gather(settings, build, answer, connect)
@@ -83,9 +72,9 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
         answer.newer_build,
         answer.newer_passed,
         (*settings.problems, *settings.notices, *answer.warnings, *found.warnings),
-        _ways_to_tell(placed, told=judged.told, has_token=settings.has_token),
+        _ways_to_tell(placed, told=answer.outcome.of_another, has_token=settings.has_token),
     )
-    return Plan(decision, _events(settings, story, decision), judged.told, answer.may_be_own, answer.refused)
+    return Plan(decision, _events(settings, story, decision), answer)
 
 
 def judge(
@@ -94,7 +83,7 @@ def judge(
     definition: Definition,
     placed: tuple[Placed, ...],
     connect: Connect,
-    log: Log,
+    log: Callable[[str], None],
 ) -> Judged:
     """What to do, before anything is gathered for it: a run and `check` decide by this."""
     outcome = by_variables(settings, build, placed, imports=definition.imports(build))
@@ -103,24 +92,22 @@ def judge(
         return Judged(_kept_out(why, outcome))
     answer = _answer(settings, build, definition, placed, outcome, connect, log)
     if told and (why := kept_out(settings, answer.about)):
-        return Judged(_kept_out(why, answer.outcome), told, answer)
-    case = _case(settings, build, definition, placed, answer)
-    return Judged(decide(settings, case), told, answer, case)
+        return Judged(_kept_out(why, answer.outcome), answer)
+    case = _case(settings, definition, placed, answer)
+    return Judged(decide(settings, case), answer, case)
 
 
 def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
     outcome = by_variables(settings, build, (), imports=True) or without_any_sign(settings, ())._replace(reason=why)
-    told = outcome.of_another
-    answer = Answer(outcome, build.told_of() if told else build)
+    answer = unasked(outcome, build, Definition(unread=why))
     if filtered := kept_out(settings, answer.about):
         return Plan(_kept_out(filtered, outcome))
-    case = Case(outcome, _subject(settings, build, answer), ownership.Ownership(why), in_ci=build.in_ci)
+    case = Case(outcome, _subject(settings, answer), ownership.Ownership(why), in_ci=build.in_ci)
     decision = decide(settings, case)
     warnings = (*settings.problems, *settings.notices, f"{why}.")
     story = Story(answer.about, outcome, case.subject, _now(), Evidence(), warnings=warnings)
-    may_be_own = told and Definition(unread=why).may_be_a_pager(build.told.selector)
-    return Plan(decision, _events(settings, story, decision), told, may_be_own)
+    return Plan(decision, _events(settings, story, decision), answer)
 
 
 def _answer(
@@ -130,25 +117,20 @@ def _answer(
     placed: tuple[Placed, ...],
     outcome: Outcome | None,
     connect: Connect,
-    log: Log,
+    log: Callable[[str], None],
 ) -> Answer:
-    told = bool(outcome and outcome.of_another)
-    if outcome and not told and outcome.result is not Result.UNKNOWN:
-        return Answer(outcome, build)
-    if settings.has_token and settings.event_action == "auto":
-        from pipe import inquiry  # it brings the API's client along, and that only where there is a token
+    tells = outcome and not outcome.of_another and outcome.result is not Result.UNKNOWN
+    if tells or not settings.has_token or settings.event_action != "auto":
+        return unasked(outcome or without_any_sign(settings, placed), build, definition)
+    from pipe import inquiry  # it brings the API's client along, and that only where there is a token
 
-        api = connect(inquiry.BUDGET_SECONDS)
-        if outcome and told:
-            return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log.info)
-        answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log.info)
-        if any(one.item.build_status for one in placed):  # whose key knows no selector, and this is the same alert
-            answer = answer._replace(outcome=answer.outcome._replace(selector=("", "")))
-        return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
-    if outcome:
-        may_be_own = told and definition.may_be_a_pager(build.told.selector)
-        return Answer(outcome, build.told_of() if told else build, may_be_own=may_be_own)
-    return Answer(without_any_sign(settings, placed), build)
+    api = connect(inquiry.BUDGET_SECONDS)
+    if outcome and outcome.of_another:
+        return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log)
+    answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log)
+    if any(one.item.build_status for one in placed):  # whose key knows no selector, and this is the same alert
+        answer = answer._replace(outcome=answer.outcome._replace(selector=("", "")))
+    return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
 
 
 def _beside_a_bad_value(bad: Outcome, found: Outcome, placed: tuple[Placed, ...]) -> Outcome:
@@ -158,22 +140,22 @@ def _beside_a_bad_value(bad: Outcome, found: Outcome, placed: tuple[Placed, ...]
     return found if found.result is Result.FAILED or tells else bad
 
 
-def _case(settings: Settings, build: Build, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:
+def _case(settings: Settings, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:
     outcome, about = answer.outcome, answer.about
-    what = _subject(settings, build, answer)
+    what = _subject(settings, answer)
     if outcome.of_step:
-        owner = ownership.of_step(definition, build, what)
+        owner = ownership.of_step(definition, about, what)
         may_be_skipped = any(one.step.may_be_skipped for one in placed)
-        return Case(outcome, what, owner, build.environment, build.in_ci, may_be_skipped)
+        return Case(outcome, what, owner, about.environment, about.in_ci, may_be_skipped)
     owner = ownership.of_pipeline(definition, about, what, selector_known=bool(outcome.selector[0]))
     may_be_skipped = _may_be_skipped(definition, outcome)
     siblings = _siblings(definition, about, outcome.selector)
-    return Case(outcome, what, owner, "", build.in_ci, may_be_skipped, answer.may_be_own, siblings)
+    return Case(outcome, what, owner, "", about.in_ci, may_be_skipped, answer.may_be_own, siblings)
 
 
-def _subject(settings: Settings, build: Build, answer: Answer) -> Subject:
+def _subject(settings: Settings, answer: Answer) -> Subject:
     if answer.outcome.of_step:
-        return subject.of_step(build, settings.alert_name, settings.dedup_key)
+        return subject.of_step(answer.about, settings.alert_name, settings.dedup_key)
     return subject.of_pipeline(answer.about, settings.alert_name, settings.dedup_key, answer.outcome.selector)
 
 

@@ -43,13 +43,3 @@ class Bitbucket:
 
     def log_tail(self, pipeline_uuid: str, step_uuid: str) -> tuple[bytes, bool]:
         return b"", False
-
-
-class Quiet:
-    """A log that nobody reads."""
-
-    def info(self, message: str) -> None: ...
-
-    def warning(self, message: str) -> None: ...
-
-    def debug(self, message: str) -> None: ...

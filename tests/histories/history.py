@@ -120,7 +120,7 @@ class History:
         before = self.pagerduty.open.get(sighting.key) if sighting.key else None
         if self.undelivered:
             self._tell(f"  {sighting.label}: PagerDuty is not reached")
-            return 1 if said.bodies and not said.plan.may_be_own else said.status
+            return 1 if said.bodies and not (said.plan.answer and said.plan.answer.may_be_own) else said.status
         for body in said.bodies:
             self._deliver(sighting, body)
         self.lines.extend(tell_outcome(sighting))

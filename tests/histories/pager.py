@@ -151,8 +151,9 @@ def run_pipe(place: Place, bitbucket: Bitbucket, trouble: str, *, failing: bool 
     log.info(plan.decision.reason)
     if plan.decision.warning:
         log.warning(plan.decision.warning)
-    failed = plan.token_refused if plan.told else plan.decision.failed or bool(settings.problems)
-    status = 1 if failed and not plan.may_be_own else 0
+    told = plan.answer if plan.answer and plan.answer.outcome.of_another else None
+    failed = told.refused and not told.may_be_own if told else plan.decision.failed or bool(settings.problems)
+    status = 1 if failed else 0
     return Said(plan, settings, bodies, tuple(log.lines), status, api.requests)
 
 
