@@ -54,12 +54,11 @@ def parse(text: bytes) -> Definition:
     import yaml  # only ever needed in the child process
 
     try:
-        decoded = yaml.reader.Reader.NON_PRINTABLE.sub(" ", text.decode("utf-8-sig", "replace"))
-        return of_document(next(iter(yaml.load_all(decoded, Loader=loader()))))
+        return of_document(load(text))
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         return Definition(unread=f"{NAME} is not valid YAML" + (f" in line {line + 1}" if line is not None else ""))
-    except (StopIteration, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         return Definition(unread=f"{NAME} has no pipelines that could be read")
 
 
@@ -72,12 +71,12 @@ def of_document(document: dict[str, Any]) -> Definition:
     return Definition(pipelines, tuple(name for entries in events.values() for name in _triggered(entries)), told)
 
 
-def loader() -> Any:
-    """Every scalar is the string that stands there (a branch `1.10` is not the number 1.1), whatever its tag; `<<`
-    merges."""
+def load(text: bytes, construct: Callable[[Any, Any], Any] | None = None) -> Any:
+    """The first document. Every scalar is the string that stands there (a branch `1.10` is not the number 1.1),
+    whatever its tag; `<<` merges. `construct` makes a node's value in another way."""
     import yaml
 
-    def construct(loader: Any, node: Any) -> Any:
+    def strings(loader: Any, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode):
             return node.value
         if isinstance(node, yaml.SequenceNode):
@@ -88,9 +87,10 @@ def loader() -> Any:
         pass
 
     Strings.yaml_implicit_resolvers, Strings.yaml_multi_constructors = {}, {}
-    Strings.yaml_constructors = {None: construct}
+    Strings.yaml_constructors = {None: construct or strings}
     Strings.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
-    return Strings
+    decoded = yaml.reader.Reader.NON_PRINTABLE.sub(" ", text.decode("utf-8-sig", "replace"))
+    return next(yaml.load_all(decoded, Loader=Strings), None)
 
 
 def _triggered(entries: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
@@ -44,42 +44,27 @@ def document(path: Path, text: bytes) -> Map:
     """The file's first document. Raises `Unreadable`."""
     if len(text) > MAX_FILE_BYTES:
         raise Unreadable(f"{path}: larger than {MAX_FILE_BYTES // 1024**2} MiB")
-    loader = _loader()(yaml.reader.Reader.NON_PRINTABLE.sub(" ", text.decode("utf-8-sig", "replace")))
     try:
-        found = loader.get_data() if loader.check_data() else None
+        found = definition_file.load(text, _construct)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise Unreadable(f"{path}{place}: not valid YAML: {error.problem or error.context}") from None
-    except RecursionError:
-        raise Unreadable(f"{path}: nested too deep") from None
     if not isinstance(found, Map) or not isinstance(found.get("pipelines"), Map):
         line = found.line if isinstance(found, (Map, Seq, Text)) else 1
         raise Unreadable(f"{path}:{line}:1: no `pipelines:` that hold anything, so Bitbucket runs nothing")
     return found
 
 
-class _Marks(Protocol):
-    start_mark: Any
-
-
-def _loader() -> Any:
-    """The loader of the run itself; what it makes also knows its lines."""
-
-    class Marked(definition_file.loader()):  # type: ignore[misc]
-        pass
-
-    def construct(loader: Any, node: Any) -> Any:
-        if isinstance(node, yaml.ScalarNode):
-            text = Text(node.value)
-            text.plain, text.block = node.style is None, node.style in ("|", ">")
-            return _placed(text, node)
-        if isinstance(node, yaml.SequenceNode):
-            return _placed(Seq(loader.construct_sequence(node, deep=True)), node)
-        return _mapping(loader, node)
-
-    Marked.yaml_constructors = {None: construct}
-    return Marked
+def _construct(loader: Any, node: Any) -> Any:
+    """What the loader of the run itself makes, with its lines."""
+    if isinstance(node, yaml.ScalarNode):
+        text = Text(node.value)
+        text.plain, text.block = node.style is None, node.style in ("|", ">")
+        return _placed(text, node)
+    if isinstance(node, yaml.SequenceNode):
+        return _placed(Seq(loader.construct_sequence(node, deep=True)), node)
+    return _mapping(loader, node)
 
 
 def _mapping(loader: Any, node: Any) -> Map:
@@ -95,7 +80,7 @@ def _mapping(loader: Any, node: Any) -> Map:
     return found
 
 
-def _placed(value: Any, node: _Marks) -> Any:
+def _placed(value: Any, node: Any) -> Any:
     value.line = node.start_mark.line + 1
     return value
 
