@@ -33,6 +33,10 @@ class StepUse:
     def name(self) -> str:
         return Placed(self.pipeline, self.step, Item()).name
 
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.pipeline.label})"
+
     def shell(self, place: str) -> Iterator[tuple[int, str]]:
         for entry in definition_file.entries(self.body.get(place)):
             yield from shell_lines(entry)
@@ -148,18 +152,18 @@ def misread(item: Map) -> list[tuple[str, Any]]:
     return found
 
 
-def bodies(node: Any, *, manual: bool = False) -> Iterator[tuple[Map, str, bool]]:
-    """Every step below a node in the run's own order: its mapping, `step` or `final`, and whether it is a gate."""
+def _bodies(node: Any, *, manual: bool = False) -> Iterator[tuple[Map, bool]]:
+    """Every step below a node in the run's own order: its mapping, and whether it is a gate."""
     if isinstance(node, Seq):
         for item in node:
-            yield from bodies(item, manual=manual)
+            yield from _bodies(item, manual=manual)
     elif isinstance(node, Map):
         manual = manual or node.get("trigger") == "manual"
         for key, value in node.items():
             if key in ("step", "final") and isinstance(value, Map):
-                yield value, key, manual or value.get("trigger") == "manual"
+                yield value, manual or value.get("trigger") == "manual"
             elif isinstance(value, (Map, Seq)):
-                yield from bodies(value, manual=manual)
+                yield from _bodies(value, manual=manual)
 
 
 def _steps(found: Map, definition: Definition) -> Iterator[StepUse]:
@@ -169,7 +173,7 @@ def _steps(found: Map, definition: Definition) -> Iterator[StepUse]:
         contents += [content] if section == "default" or not isinstance(content, Map) else content.values()
     for pipeline, content in zip(definition.pipelines, contents, strict=True):
         gate = False
-        for step, (body, _, manual) in zip(pipeline.steps, () if pipeline.imported else bodies(content), strict=True):
+        for step, (body, manual) in zip(pipeline.steps, () if pipeline.imported else _bodies(content), strict=True):
             gate = gate or manual
             yield StepUse(pipeline, step, body, _has_clone(body, found), gate)
 

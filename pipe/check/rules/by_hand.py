@@ -174,7 +174,7 @@ def _together(use: Use, alike: list[Use]) -> list[Use]:
 def in_words(uses: list[Use]) -> str:
     """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
     alone = len({use.at.pipeline.label for use in uses}) == 1
-    counts = Counter(use.at.name if alone else f"{use.at.name} ({use.at.pipeline.label})" for use in uses)
+    counts = Counter(use.at.name if alone else use.at.label for use in uses)
     words = [name if times == 1 else f"{name} ({times} times)" for name, times in counts.items()]
     if len(words) > MOST_NAMES:
         words[MOST_NAMES:] = [f"{len(words) - MOST_NAMES} more"]

@@ -26,7 +26,7 @@ custom:
 def on_fail_retry(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if use.is_by_exit_code and use.at.step.on_fail == "retry":
-            yield Found(use.line, f"{use.at.name} ({use.at.pipeline.label}) is retried, and each failed attempt pages.")
+            yield Found(use.line, f"{use.at.label} is retried, and each failed attempt pages.")
 
 
 @rule(
@@ -41,9 +41,7 @@ def on_fail_ignore(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         mild = str(use.variables.get("SEVERITY")).strip().lower() in ("warning", "info")
         if use.is_by_exit_code and use.at.step.on_fail == "ignore" and not mild:
-            yield Found(
-                use.line, f"A failure of {use.at.name} ({use.at.pipeline.label}) is ignored by Bitbucket, and pages."
-            )
+            yield Found(use.line, f"A failure of {use.at.label} is ignored by Bitbucket, and pages.")
 
 
 @rule(
@@ -58,7 +56,7 @@ def on_fail_ignore(checked: Checked) -> Iterator[Found]:
 def manual_gate(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if use.is_by_exit_code and use.at.behind_gate and not use.at.step.final and not use.has_own_action:
-            yield Found(use.line, f"{use.at.name} ({use.at.pipeline.label}) waits at a manual gate or behind one.")
+            yield Found(use.line, f"{use.at.label} waits at a manual gate or behind one.")
     for row in checked.rows:
         speaks_for_all = not (row.use.is_by_exit_code or row.use.has_own_action)
         if speaks_for_all and row.promise.on_success.startswith("resolves"):

@@ -52,7 +52,7 @@ def _has_a_finding_of_its_own(use: Use) -> bool:
 def _why(use: Use, rows: list[Row]) -> Found:
     withheld, word = rows[0].promise.withheld, rows[0].promise.shown[0]
     name = word.removeprefix(f"{NOTHING}: ")
-    where = f"{use.at.name} ({use.at.pipeline.label})"
+    where = use.at.label
     if withheld:
         name = withheld.partition(":")[0]
         line = use.variables.line_of(name) if name in use.variables else use.line

@@ -44,7 +44,7 @@ after-script:
 def in_script(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if stands_in_script(use):
-            yield Found(use.line, f"The pipe stands in `script` of {use.at.name} ({use.at.pipeline.label}).")
+            yield Found(use.line, f"The pipe stands in `script` of {use.at.label}.")
 
 
 def stands_in_script(use: Use) -> bool:
@@ -191,7 +191,4 @@ def two_places(checked: Checked) -> Iterator[Found]:
             if use.is_told or (one.at.pipeline is use.at.pipeline and not one.at.step.final)
         ]
         if others:
-            one = others[0]
-            yield Found(
-                use.line, f"{one.at.name} ({one.at.pipeline.label}) pages by itself, and {use.at.name} pages too."
-            )
+            yield Found(use.line, f"{others[0].at.label} pages by itself, and {use.at.name} pages too.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipe.check.conditions import may_hold
 from pipe.check.container import SELECTOR
-from pipe.check.model import STATUS, File, bodies
+from pipe.check.model import STATUS, File
 from pipe.check.promise import WARNING
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, text_of
@@ -26,7 +26,7 @@ def final_cannot_tell(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         silent = not (use.has_token or use.item.build_status or use.has_own_action)
         if use.at.step.final and use.item.place == "script" and silent:
-            yield Found(use.line, f"{use.at.name} ({use.at.pipeline.label}) has neither a token nor BUILD_STATUS.")
+            yield Found(use.line, f"{use.at.label} has neither a token nor BUILD_STATUS.")
     for row in checked.rows:
         if row.use.at.step.final and row.use.has_token and row.promise.on_success == WARNING:
             what = f"{row.step} ({row.pipeline}) cannot be told from an after-script of its name without EXIT_CODE."
@@ -45,11 +45,9 @@ def final_cannot_tell(checked: Checked) -> Iterator[Found]:
 """,
 )
 def final_in_custom(checked: Checked) -> Iterator[Found]:
-    custom = checked.file.document["pipelines"].get("custom")
-    for name, content in custom.items() if isinstance(custom, Map) else ():
-        for body, kind, _ in bodies(content):
-            if kind == "final":
-                yield Found(body.line, f"custom: {name} has a `final:` step.")
+    for step in checked.file.steps:
+        if step.pipeline.section == "custom" and step.step.final:
+            yield Found(step.body.line, f"{step.pipeline.label} has a `final:` step.")
 
 
 @rule(

@@ -46,9 +46,7 @@ def variable_unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if missing := use.unmapped:
             write = "\n".join(f"{name}: ${_source(name)}" for name in missing)
-            yield Found(
-                use.line, f"{' and '.join(missing)} of {use.at.name} ({use.at.pipeline.label}) not mapped.", write
-            )
+            yield Found(use.line, f"{' and '.join(missing)} of {use.at.label} not mapped.", write)
 
 
 def _source(name: str) -> str:
