@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipe.lib.wall import Unread, ask_all
 
@@ -24,6 +24,9 @@ class Evidence(NamedTuple):
     log_tail: str = ""
     warnings: tuple[str, ...] = ()
 
+    def warned(self, *warnings: str) -> Evidence:
+        return self._replace(warnings=(*self.warnings, *warnings))
+
 
 def gather(
     *, clone: Path, commit: str, test_reports: tuple[str, ...], read_tests: bool, conceal: Callable[[str], str]
@@ -33,50 +36,31 @@ def gather(
     `commit`: its hash or an unambiguous beginning, empty for none. `test_reports`: globs relative to the clone, empty
     for the folders where Bitbucket itself looks. `conceal` hides secrets; it sees every text before that is cut.
     """
-    found = Evidence()
-    questions: list[Callable[[], object]] = []
-    takers = []
+    questions: dict[str, Callable[[], object]] = {}
     if commit and os.path.lexists(clone / ".git"):  # a step may do without a clone
-        questions.append(lambda: _commit(clone, commit, conceal))
-        takers.append(_with_commit)
+        questions["commit"] = lambda: _commit(clone, commit, conceal)
     if read_tests:
-        questions.append(lambda: _tests(clone, test_reports, conceal))
-        takers.append(_with_tests)
-    for take, answer in zip(takers, ask_all(*questions, seconds=SECONDS), strict=True):
-        found = take(found, answer)
+        questions["test reports"] = lambda: _tests(clone, test_reports, conceal)
+    found = Evidence()
+    for what, answer in zip(questions, ask_all(*questions.values(), seconds=SECONDS), strict=True):
+        if isinstance(answer, Unread):
+            found = found.warned(f"The {what} could not be read: {answer}.")
+        elif what == "commit":
+            found = found._replace(commit_message=answer[0], commit_author=answer[1])
+        else:
+            failed, total = tuple(answer["failed"]), answer["failed_total"]
+            found = found._replace(failed_tests=failed, failed_tests_total=total, tests_total=answer["total"])
+            found = found.warned(*(f"Test reports: {note}." for note in answer["notes"]))
     return found
 
 
-def _commit(clone: Path, commit: str, conceal: Callable[[str], str]) -> tuple[str, str]:
+def _commit(clone: Path, commit: str, conceal: Callable[[str], str]) -> object:
     from .commit import read_commit  # brings dulwich along, and that only where it is needed
 
     return read_commit(clone, commit, conceal)
 
 
-def _with_commit(found: Evidence, answer: Any) -> Evidence:
-    if isinstance(answer, Unread):
-        return _with_warning(found, f"The commit could not be read: {answer}.")
-    subject, author = answer
-    return found._replace(commit_message=subject, commit_author=author)
-
-
-def _tests(clone: Path, patterns: tuple[str, ...], conceal: Callable[[str], str]) -> dict[str, Any]:
+def _tests(clone: Path, patterns: tuple[str, ...], conceal: Callable[[str], str]) -> object:
     from .reports import read_reports
 
     return read_reports(clone, patterns, SECONDS_WITHIN, conceal)
-
-
-def _with_tests(found: Evidence, answer: Any) -> Evidence:
-    if isinstance(answer, Unread):
-        return _with_warning(found, f"The test reports could not be read: {answer}.")
-    for note in answer["notes"]:
-        found = _with_warning(found, f"Test reports: {note}.")
-    return found._replace(
-        failed_tests=tuple(answer["failed"]),
-        failed_tests_total=answer["failed_total"],
-        tests_total=answer["total"],
-    )
-
-
-def _with_warning(found: Evidence, warning: str) -> Evidence:
-    return found._replace(warnings=(*found.warnings, warning))
