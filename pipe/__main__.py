@@ -72,17 +72,7 @@ class Run:
     def connect(self, seconds: float) -> Reader:
         from pipe import bitbucket  # only needed with a token
 
-        settings = self.settings
-        return bitbucket.connect(
-            settings.bitbucket_api_url,
-            self.build.repository,
-            access_token=settings.bitbucket_access_token,
-            email=settings.atlassian_account_email,
-            api_token=settings.atlassian_api_token,
-            seconds=seconds,
-            log=self.log.info,
-            conceal=settings.mask.text,
-        )
+        return bitbucket.Bitbucket(self.settings, self.build.repository, seconds, self.log.info)
 
     def introduction(self) -> str:
         build = self.build

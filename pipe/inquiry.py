@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipe.bitbucket import BUDGET_SECONDS, Unreadable
+from pipe.bitbucket import Unreadable
 from pipe.build import SITE, Build
 from pipe.definition import Definition, Pipeline
 from pipe.history import read
@@ -17,8 +17,6 @@ from pipe.placement import Placed
 if TYPE_CHECKING:
     from pipe.bitbucket import PipelineRun
     from pipe.bitbucket.reader import Reader
-
-__all__ = ["BUDGET_SECONDS", "ask_about_told", "ask_own"]
 
 PAUSE = 1.0  # seconds before the second look at unfinished steps; each further pause is that much longer
 RESERVE = 2.5  # seconds of the budget that waiting leaves for what is asked after it

@@ -122,9 +122,9 @@ def _answer(
     tells = outcome and not outcome.of_another and outcome.result is not Result.UNKNOWN
     if tells or not settings.has_token or settings.event_action != "auto":
         return unasked(outcome or without_any_sign(settings, placed), build, definition)
-    from pipe import inquiry  # it brings the API's client along, and that only where there is a token
+    from pipe import bitbucket, inquiry  # only needed with a token
 
-    api = connect(inquiry.BUDGET_SECONDS)
+    api = connect(bitbucket.BUDGET_SECONDS)
     if outcome and outcome.of_another:
         return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log)
     answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log)

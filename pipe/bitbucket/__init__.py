@@ -20,8 +20,9 @@ from pipe.bitbucket.api import Api
 from pipe.bitbucket.runs import FailedTests, PipelineRun, StepRun
 from pipe.bitbucket.unreadable import CHECK_WHO_ANSWERS, TRY_LATER, Unreadable
 from pipe.lib import http, wall
+from pipe.settings import Settings
 
-__all__ = ["BUDGET_SECONDS", "Bitbucket", "FailedTests", "PipelineRun", "StepRun", "Unreadable", "connect"]
+__all__ = ["BUDGET_SECONDS", "Bitbucket", "FailedTests", "PipelineRun", "StepRun", "Unreadable"]
 
 BUDGET_SECONDS = 15.0  # for all that one Bitbucket object is asked, retries and waits included
 ATTEMPT_SECONDS = 7.0  # for one question, so that a second attempt fits into the budget
@@ -43,20 +44,14 @@ class Bitbucket:
     """One repository's pipelines, within one budget of time. Every method is one question behind the wall, and raises
     Unreadable and nothing else."""
 
-    def __init__(
-        self,
-        base_url: str,
-        auth: AuthBase | None,
-        repository: str,
-        *,
-        seconds: float = BUDGET_SECONDS,
-        log: Callable[[str], None],
-        conceal: Callable[[str], str] = str,
-    ) -> None:
-        """`seconds` from now are the budget; `repository` is `workspace/slug`; `log` takes a line for each retry;
-        `conceal` masks what is secret: names of refs and pipelines go into keys."""
-        self._base_url, self._auth, self._repository, self._log = base_url, auth, repository, log
-        self._conceal = conceal
+    def __init__(self, settings: Settings, repository: str, seconds: float, log: Callable[[str], None]) -> None:
+        """With an access token as Bearer, else a scoped API token as Basic `email:token`. `repository` is
+        `workspace/slug`; `seconds` from now are the budget; `log` takes a line for each retry."""
+        self._base_url, self._repository, self._log = settings.bitbucket_api_url, repository, log
+        self._auth: AuthBase = HTTPBasicAuth(settings.atlassian_account_email, settings.atlassian_api_token)
+        if settings.bitbucket_access_token:
+            self._auth = TokenAuth(settings.bitbucket_access_token)
+        self._conceal = settings.mask.text  # names of refs and pipelines go into keys
         self._deadline = time.monotonic() + seconds
 
     @property
@@ -140,7 +135,7 @@ class Bitbucket:
         seconds = min(ATTEMPT_SECONDS, self.time_left)
         if seconds < LEAST_SECONDS:
             raise Unreadable("the time for reading Bitbucket's API is over", TRY_LATER)
-        api = Api(self._base_url, self._auth, self._repository, seconds)
+        api = Api(self._base_url, self._auth, self._repository, seconds, self._conceal)
         began = time.monotonic()
         try:
             return wall.ask(lambda: question(api), seconds=seconds)
@@ -150,26 +145,6 @@ class Bitbucket:
             if time.monotonic() - began >= seconds:
                 raise Unreadable("Bitbucket's API: no whole answer in time", CHECK_NETWORK, temporary=True) from None
             raise Unreadable(f"{UNREAD}: {error}", CHECK_WHO_ANSWERS) from None
-
-
-def connect(
-    base_url: str,
-    repository: str,
-    *,
-    access_token: str = "",
-    email: str = "",
-    api_token: str = "",
-    seconds: float = BUDGET_SECONDS,
-    log: Callable[[str], None],
-    conceal: Callable[[str], str] = str,
-) -> Bitbucket:
-    """Bitbucket with an access token as Bearer, else a scoped API token as Basic `email:token`, else as anybody."""
-    auth: AuthBase | None = None
-    if access_token.strip():
-        auth = TokenAuth(access_token.strip())
-    elif email.strip() and api_token.strip():
-        auth = HTTPBasicAuth(email.strip(), api_token.strip())
-    return Bitbucket(base_url, auth, repository, seconds=seconds, log=log, conceal=conceal)
 
 
 def _segment(uuid: str) -> str:

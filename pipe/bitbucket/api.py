@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin
 
@@ -12,7 +12,6 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from pipe.bitbucket.unreadable import Unreadable, refusal, strange
 from pipe.lib import http
-from pipe.lib.masking import Mask
 from pipe.lib.text import masked_line
 
 MAX_BODY_BYTES = 4 * 1024 * 1024  # of one answer; a hundred steps with all their commands are some 400 KB
@@ -23,12 +22,13 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Api:
-    def __init__(self, base_url: str, auth: AuthBase | None, repository: str, seconds: float) -> None:
-        """`seconds` for each request; `repository` as in BITBUCKET_REPO_FULL_NAME."""
-        base = base_url.strip().rstrip("/")
-        self._repository = f"{base}/repositories/{quote(repository)}/"
-        self._origin = "/".join(base.split("/")[:3]) + "/"
-        self._auth = auth
+    def __init__(
+        self, base_url: str, auth: AuthBase, repository: str, seconds: float, conceal: Callable[[str], str]
+    ) -> None:
+        """`seconds` for each request; `repository` as in BITBUCKET_REPO_FULL_NAME; `conceal` masks what is secret."""
+        self._repository = f"{base_url}/repositories/{quote(repository)}/"
+        self._origin = "/".join(base_url.split("/")[:3]) + "/"
+        self._auth, self._conceal = auth, conceal
         self._timeout = (0.3 * seconds, 0.6 * seconds)
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -127,30 +127,21 @@ class Api:
             return answer
         if answer.status in REDIRECTS:
             raise strange(f"a redirect ({answer.status}), which is not followed")
-        raise refusal(answer.status, self._words(answer.body), http.retry_after(answer.headers), _kind(self._auth))
+        by_api_token = isinstance(self._auth, HTTPBasicAuth)
+        raise refusal(answer.status, self._words(answer.body), http.retry_after(answer.headers), by_api_token)
 
     def _words(self, body: bytes) -> str:
-        """Bitbucket's own words, `{"error": {"message": …}}`, on one line and without the token."""
+        """Bitbucket's own words, `{"error": {"message": …}}`, on one line and without secrets."""
         try:
             message = json.loads(body)["error"]["message"]
         except (ValueError, TypeError, LookupError, RecursionError):
             return ""
         if not isinstance(message, str):
             return ""
-        return masked_line(message, _mask(self._auth).text, MAX_QUOTED).rstrip(". ")
+        return masked_line(message, self._conceal, MAX_QUOTED).rstrip(". ")
 
 
 def _values(page: dict[str, Any]) -> list[Any]:
     if not isinstance(page.get("values"), list):
         raise strange("a list without values")
     return list(page["values"])
-
-
-def _kind(auth: AuthBase | None) -> str:
-    return "api" if isinstance(auth, HTTPBasicAuth) else "access" if auth else ""
-
-
-def _mask(auth: AuthBase | None) -> Mask:
-    """The only secret that Bitbucket can quote is the one that it was sent."""
-    token = str(getattr(auth, "token", None) or getattr(auth, "password", ""))
-    return Mask(others=(token,), email=str(getattr(auth, "username", "")))

@@ -12,7 +12,6 @@ RENEW_API_TOKEN = (
     "Renew ATLASSIAN_API_TOKEN, with the scope read:pipeline:bitbucket (it has expired, was revoked, or has no scopes "
     "for Bitbucket), and check that ATLASSIAN_ACCOUNT_EMAIL is the address of the account it belongs to."
 )
-GIVE_A_TOKEN = "Set BITBUCKET_ACCESS_TOKEN, or ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN."
 # Both scopes stand beside every pipelines resource of the REST reference [D]. An API token cannot be edited once it is
 # made ("Using API tokens") [D].
 SCOPE_ACCESS_TOKEN = "Create an access token with the scope Pipelines: Read, and put it into BITBUCKET_ACCESS_TOKEN."
@@ -43,17 +42,16 @@ class Unreadable(Unread):
         self.reason, self.advice, self.refused, self.temporary, self.after = reason, advice, refused, temporary, after
 
 
-def refusal(status: int, said: str, after: float, token: str) -> Unreadable:
-    """What an answer that is no success means. `token` is the kind sent, "access", "api" or ""; `said` are Bitbucket's
-    own words, free of secrets. 408, 429 and 5xx are temporary, everything else is final."""
+def refusal(status: int, said: str, after: float, by_api_token: bool) -> Unreadable:
+    """What an answer that is no success means. `said` are Bitbucket's own words, free of secrets; `by_api_token`: asked
+    so, and not with an access token. 408, 429 and 5xx are temporary, everything else is final."""
     quoted = f': "{said}"' if said else ""
     if status == 401:
-        refused = "refused the token" if token else "wants a token"
-        advice = {"access": RENEW_ACCESS_TOKEN, "api": RENEW_API_TOKEN}.get(token, GIVE_A_TOKEN)
-        return Unreadable(f"Bitbucket {refused} (401){quoted}", advice, refused=True)
+        advice = RENEW_API_TOKEN if by_api_token else RENEW_ACCESS_TOKEN
+        return Unreadable(f"Bitbucket refused the token (401){quoted}", advice, refused=True)
     if status == 403:
         scope, advice = "Pipelines: Read", SCOPE_ACCESS_TOKEN
-        if token == "api":
+        if by_api_token:
             scope, advice = "read:pipeline:bitbucket", SCOPE_API_TOKEN
         reason = f"the token may not read pipelines (403), it lacks the scope {scope}{quoted}"
         return Unreadable(reason, advice, refused=True)

@@ -13,12 +13,15 @@ import pytest
 from bitbucket_pipes_toolkit import TokenAuth
 
 from pipe import bitbucket
-from pipe.bitbucket import Bitbucket, FailedTests, PipelineRun, StepRun, Unreadable, connect
+from pipe.bitbucket import Bitbucket, FailedTests, PipelineRun, StepRun, Unreadable
 from pipe.lib import wall
+from pipe.lib.masking import Mask
+from pipe.settings import Settings
 from tests.bitbucket_api import BitbucketApi, Log, reported, step, uuid_of
 
 TOKEN = "ATCTT3x-a-token-that-nobody-may-see"
 EMAIL, API_TOKEN = "ada@example.com", "ATATT3x-another-token-that-nobody-may-see"
+BY_API_TOKEN = {"atlassian_account_email": EMAIL, "atlassian_api_token": API_TOKEN}
 BASIC = base64.b64encode(f"{EMAIL}:{API_TOKEN}".encode()).decode()
 STEPS, PIPELINE = r"/steps(\?|$)", r"%7D\?fields"  # what the faults happen to
 SLACK = 5  # seconds by which a busy machine may miss a deadline
@@ -46,8 +49,11 @@ class Reader:
         self.api, self.log = api, []
 
     def ask(self, seconds: float = 3.0, *, url: str = "", repository: str = "acme/shop", **login: str) -> Bitbucket:
-        login = login or {"access_token": TOKEN}
-        return connect(url or self.api.url, repository, seconds=seconds, log=self.log.append, **login)
+        login = login or {"bitbucket_access_token": TOKEN}
+        mask = Mask(others=(TOKEN, API_TOKEN), email=EMAIL)
+        return Bitbucket(
+            Settings(bitbucket_api_url=url or self.api.url, mask=mask, **login), repository, seconds, self.log.append
+        )
 
     def trouble(self, what: str = "pipeline", *asked: str, **session) -> Unreadable:
         """How it fails to ask for something of the first pipeline."""
@@ -229,25 +235,14 @@ def test_a_next_page_at_another_address_is_not_followed(api, reader, plain, orig
 @pytest.mark.parametrize(
     ("login", "header"),
     [
-        ({"access_token": TOKEN}, f"Bearer {TOKEN}"),
-        ({"access_token": f" {TOKEN}\n", "email": EMAIL, "api_token": API_TOKEN}, f"Bearer {TOKEN}"),
-        ({"email": EMAIL, "api_token": API_TOKEN}, f"Basic {BASIC}"),
+        ({"bitbucket_access_token": TOKEN}, f"Bearer {TOKEN}"),
+        ({"bitbucket_access_token": TOKEN, **BY_API_TOKEN}, f"Bearer {TOKEN}"),
+        (BY_API_TOKEN, f"Basic {BASIC}"),
     ],
 )
 def test_an_access_token_is_sent_as_bearer_and_an_api_token_as_basic(api, reader, plain, login, header):
     reader.ask(**login).pipeline(plain.uuid)
     assert {request.authorization for request in api.requests} == {header}
-
-
-@pytest.mark.parametrize("login", [{"access_token": " "}, {"email": EMAIL}, {"api_token": API_TOKEN}])
-def test_without_a_whole_login_neither_netrc_nor_the_address_gives_one(
-    api, reader, plain, tmp_path, monkeypatch, login
-):
-    (tmp_path / "netrc").write_text("default login ada password hunter2\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    trouble = reader.trouble(url=api.url.replace("://", "://ada:hunter2@"), **login)
-    assert "wants a token (401)" in trouble.reason
-    assert [request.authorization for request in api.requests] == [None]
 
 
 # The list of builds
@@ -280,10 +275,10 @@ def test_what_is_no_build_in_the_list_is_left_out(api, reader):
 @pytest.mark.parametrize(
     ("login", "server", "reason", "advice"),
     [
-        ({"access_token": "expired-token"}, {}, "refused the token (401)", "Renew BITBUCKET_ACCESS_TOKEN"),
-        ({"email": EMAIL, "api_token": "expired-token"}, {}, "refused the token (401)", "Renew ATLASSIAN_API_TOKEN"),
+        ({"bitbucket_access_token": "expired-token"}, {}, "refused the token (401)", "Renew BITBUCKET_ACCESS_TOKEN"),
+        ({**BY_API_TOKEN, "atlassian_api_token": "expired-token"}, {}, "refused the token (401)", "Renew ATLASSIAN_API_TOKEN"),
         ({}, {"scopes": ["repository"]}, "(403), it lacks the scope Pipelines: Read", "Pipelines: Read"),
-        ({"email": EMAIL, "api_token": API_TOKEN}, {"scopes": []}, "lacks the scope read:pipeline:bitbucket", "read:pipeline:bitbucket"),
+        (BY_API_TOKEN, {"scopes": []}, "lacks the scope read:pipeline:bitbucket", "read:pipeline:bitbucket"),
         ({}, {"repository": "acme/other"}, "(404)", "may read this repository"),
     ],
 )  # fmt: skip
@@ -302,7 +297,7 @@ def test_a_refusal_is_final_and_says_what_to_renew_or_which_scope_is_missing(log
 def test_bitbucket_s_own_words_are_quoted_without_secrets_on_one_line(api, reader, plain, status, secret):
     words = f"The token {secret} of\\n acme is\\u001b[1m no good."
     api.fault(status=status, body=b'{"error": {"message": "%s"}}' % words.encode())
-    login = {} if secret == TOKEN else {"email": EMAIL, "api_token": API_TOKEN}
+    login = {} if secret == TOKEN else BY_API_TOKEN
     assert reader.trouble(**login).reason.endswith(': "The token **** of acme is no good"')
 
 
@@ -407,9 +402,8 @@ def test_a_certificate_that_does_not_verify_is_final(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\nX-Injected: yes", f"{TOKEN}\r\n\r\n", f"{TOKEN}…"])
 def test_a_token_that_cannot_be_sent_is_not_shown(api, reader, plain, token):
-    asked = Bitbucket(api.url, TokenAuth(token), "acme/shop", seconds=2, log=reader.log.append)
     with pytest.raises(Unreadable, match="the token cannot be sent as it is") as caught:
-        asked.pipeline(plain.uuid)
+        reader.ask(bitbucket_access_token=token).pipeline(plain.uuid)
     reader.told(caught.value)
     assert "Paste the token again" in caught.value.advice
     assert api.requests == []
@@ -560,7 +554,7 @@ def test_a_log_does_not_move_to_an_address_without_tls():
     from pipe.lib import http
 
     answers = iter([http.Answer(307, "", {"Location": "http://example.com/log"})])
-    asked = Api("https://api.bitbucket.org/2.0", None, "acme/shop", 1)
+    asked = Api("https://api.bitbucket.org/2.0", TokenAuth(TOKEN), "acme/shop", 1, str)
     asked._fetch = lambda *_: next(answers)
     with pytest.raises(Unreadable, match="without TLS"):
         asked.log_tail("log", 10)
