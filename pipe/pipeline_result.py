@@ -6,11 +6,12 @@ that this run is told of has ended: its own result counts first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.definition import Pipeline, Step
+from pipe.lib.text import listed
 from pipe.outcome import BROKEN, MISPLACED, PASSED, Outcome, Result
 from pipe.placement import Placed
 
@@ -229,14 +230,7 @@ def _names_of(steps: tuple[StepRun, ...]) -> tuple[str, ...]:
 
 
 def _named(steps: tuple[StepRun, ...]) -> str:
-    def words() -> Iterator[str]:
-        for name in _names_of(steps[:MAX_NAMED_STEPS]):
-            yield name if name == "an unnamed step" else f'"{name}"'
-        if len(steps) > MAX_NAMED_STEPS:
-            yield f"{len(steps) - MAX_NAMED_STEPS} more"
-
-    *first, last = words()
-    return f"{', '.join(first)} and {last}" if first else last
+    return listed([f'"{step.name}"' if step.name else "an unnamed step" for step in steps], MAX_NAMED_STEPS)
 
 
 def _bare(uuid: str) -> str:

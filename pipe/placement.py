@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipe.build import Build
 from pipe.definition import Definition, Item, Pipeline, Step, matches
-from pipe.lib.text import one_line
+from pipe.lib.text import listed, one_line
 from pipe.subject import STEP, Subject
 
 SILENT_ACTIONS = ("resolve", "acknowledge", "change")  # they open no alert
@@ -191,9 +191,7 @@ def in_words(several: list[Placed]) -> str:
         label = one.name if alone else f"{one.name} ({one.pipeline.label})"
         called.setdefault(label, []).append(one.step)
     words = [label if len(steps) == 1 else f"{_count(steps)} {label}" for label, steps in called.items()]
-    if len(words) > MAX_NAMED_STEPS:
-        words[MAX_NAMED_STEPS:] = [f"{len(words) - MAX_NAMED_STEPS} more"]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return listed(words, MAX_NAMED_STEPS)
 
 
 def _count(steps: list[Step]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pipe.lib.text import listed
 from pipe.outcome import Outcome
 from pipe.ownership import Ownership
 from pipe.subject import Subject
@@ -41,7 +42,8 @@ def resolves(case: Case, why_not: str) -> str:
     else:
         text = f"by a green run of {_pipeline(case)} {case.subject.scope}"
         if case.outcome.failed_steps and _may_be_skipped(case):
-            text += f" in which {_quoted(case.outcome.failed_steps)} ran"
+            steps = [f'"{name}"' for name in case.outcome.failed_steps[:MAX_NAMED_STEPS]]
+            text += f" in which {listed(steps, MAX_NAMED_STEPS)} ran"
         if case.siblings:
             text += f", if no other of its pipelines ({', '.join(case.siblings[:MAX_NAMED_STEPS])}) failed last"
     return text + (_until_then(case) if _may_be_skipped(case) or case.siblings else "")
@@ -91,8 +93,3 @@ def _pipeline(case: Case) -> str:
     if not (case.subject.is_placed or case.subject.what):
         return "any pipeline whose ref is not known"
     return f"custom pipeline {case.subject.custom}" if case.subject.custom else "this pipeline"
-
-
-def _quoted(names: tuple[str, ...]) -> str:
-    *first, last = (f'"{name}"' for name in names[:MAX_NAMED_STEPS])
-    return f"{', '.join(first)} and {last}" if first else last

@@ -8,7 +8,7 @@ most runs have nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _WIDTH = 600  # columns kept of a line that was drawn over, more than anybody here shows: what is jumped over is padded
 
@@ -39,6 +39,12 @@ def one_line(text: str, limit: int) -> str:
 def masked_line(text: str, conceal: Callable[[str], str], limit: int) -> str:
     """The same with secrets hidden: once it is plain, for an escape sequence may stand in one; and before it is cut."""
     return one_line(conceal(one_line(text, len(text))), limit)
+
+
+def listed(words: Sequence[str], most: int) -> str:
+    """`a, b and c`; of more than `most` words, how many others there are stands behind those."""
+    shown = [*words[:most], *([f"{len(words) - most} more"] if len(words) > most else ())]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
 def undecorated(text: str) -> str:

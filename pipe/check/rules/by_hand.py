@@ -10,6 +10,7 @@ from pipe.check.model import Use
 from pipe.check.promise import BY_HAND, openers
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.table import Row
+from pipe.lib.text import listed
 from pipe.wording import ZERO_IGNORED
 
 USE_IT_TOO = " use the same key"
@@ -176,9 +177,7 @@ def in_words(uses: list[Use]) -> str:
     alone = len({use.at.pipeline.label for use in uses}) == 1
     counts = Counter(use.at.name if alone else use.at.label for use in uses)
     words = [name if times == 1 else f"{name} ({times} times)" for name, times in counts.items()]
-    if len(words) > MOST_NAMES:
-        words[MOST_NAMES:] = [f"{len(words) - MOST_NAMES} more"]
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return listed(words, MOST_NAMES)
 
 
 for _code, (_why, _write) in WHY.items():
