@@ -53,9 +53,7 @@ class Event(NamedTuple):
         none that is smaller."""
         payload = self.body["payload"]
         kept = {name: payload[name] for name in ("summary", "source", "severity") if name in payload}
-        details = {"note": f"PagerDuty refused the whole event: {refusal}"}
-        if resolves := payload["custom_details"].get("resolves"):
-            details["resolves"] = _field(str(resolves))
+        details = _left_out(payload, f"PagerDuty refused the whole event: {refusal}")
         body = {name: self.body[name] for name in ("event_action", "dedup_key") if name in self.body}
         smaller = Event(self.path, body | {"payload": kept | {"custom_details": details}})
         is_whole = "timestamp" in payload
@@ -189,14 +187,18 @@ def _event(path: str, body: dict[str, Any], warnings: tuple[str, ...]) -> Event:
     if size <= spare:
         return Event(path, body, warnings)
     note = f"The details were left out: with them the event had {size} bytes, PagerDuty takes {MAX_BODY_BYTES}."
-    details: dict[str, Any] = {"note": note}
-    if resolves := body["payload"]["custom_details"].get("resolves"):
-        details["resolves"] = _field(str(resolves))  # a user's own may be anything
+    details = _left_out(body["payload"], note)
     body = {**body, "payload": {**body["payload"], "custom_details": details}}
     if len(_encoded(body)) > spare:
         details["note"] = note = note.replace("The details", "The details and the links")
         body = {name: value for name, value in body.items() if name not in ("links", "client_url")}
     return Event(path, body, (*warnings, note))
+
+
+def _left_out(payload: dict[str, Any], note: str) -> dict[str, str]:
+    """What stands in the place of the details: why, and what resolves the alert (a user's own may be anything)."""
+    resolves = payload["custom_details"].get("resolves")
+    return {"note": note} | ({"resolves": _field(str(resolves))} if resolves else {})
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

@@ -8,7 +8,6 @@ import sys
 
 import bitbucket_pipes_toolkit as toolkit
 
-from pipe.lib.environment import encodable
 from pipe.lib.masking import Mask
 from pipe.lib.text import masked_line
 
@@ -50,7 +49,7 @@ class Log:
     def print_event(self, text: str, *, to_stdout: bool = False) -> None:
         """A whole event as one line of JSON."""
         with contextlib.suppress(OSError):
-            print(self._mask.text(encodable(text)), file=sys.stdout if to_stdout else sys.stderr, flush=True)
+            print(self._mask.text(text), file=sys.stdout if to_stdout else sys.stderr, flush=True)
 
     def _line(self, message: str) -> str:
-        return masked_line(encodable(message), self._mask.text, MAX_LINE_LENGTH)
+        return masked_line(message, self._mask.text, MAX_LINE_LENGTH)
