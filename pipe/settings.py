@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -42,33 +42,24 @@ SHOWN = ("alert_name", "dedup_key", "summary", "source", "component", "group", "
 class Variable(NamedTuple):
     """One variable; `many` ones are arrays (`X_COUNT`, `X_0`, …) or one string, `bad` is what a bad value costs."""
 
-    name: str
-    attribute: str
     parse: Callable[[Any], Any]
-    default: Any
     help: str
-    shown: str  # the default, as the README and pipe.yml show it
-    many: bool
-    secret: bool
-    bad: str
-    if_bad: Any  # what a bad value counts as
+    default: Any = ""
+    shown: str = ""  # the default, as the README and pipe.yml show it
+    many: bool = False
+    secret: bool = False
+    bad: str = OPTIONAL
+    if_bad: Any = None  # what a bad value counts as
+    attribute: str = ""  # of the settings
+
+    @property
+    def name(self) -> str:
+        return self.attribute.upper().rstrip("_")
 
 
-def _variable(
-    parse: Callable[[Any], Any],
-    help: str,
-    *,
-    default: Any = "",
-    shown: str = "",
-    many: bool = False,
-    secret: bool = False,
-    bad: str = OPTIONAL,
-    if_bad: Any = None,
-) -> Any:
-    about = {"parse": parse, "help": help, "shown": shown, "many": many, "secret": secret, "bad": bad, "if_bad": if_bad}
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata=about)
-    return field(default=default, metadata=about)
+def _variable(*about: Any, **more: Any) -> Any:
+    variable = Variable(*about, **more)
+    return field(default_factory=lambda: variable.default, metadata={"variable": variable})
 
 
 # fmt: off
@@ -207,12 +198,7 @@ class Settings:
         return bool(self.bitbucket_access_token or (self.atlassian_account_email and self.atlassian_api_token))
 
 
-def _declared(one: Field[Any]) -> Variable:
-    default = {} if one.default is MISSING else one.default
-    return Variable(name=one.name.upper().rstrip("_"), attribute=one.name, default=default, **one.metadata)
-
-
-VARIABLES = tuple(_declared(one) for one in fields(Settings) if one.metadata)
+VARIABLES = tuple(one.metadata["variable"]._replace(attribute=one.name) for one in fields(Settings) if one.metadata)
 
 
 def _instead(variable: Variable) -> str:
@@ -286,7 +272,7 @@ def _plain_http(url: str) -> Iterator[str]:
 
 def _is_part_of_an_array(name: str) -> bool:
     part = re.fullmatch(r"(.+)_(COUNT|\d+)", name)
-    return bool(part) and part[1] in _ARRAYS if part else False
+    return part is not None and part[1] in _ARRAYS
 
 
 def nearest_variable(name: str) -> str:
