@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pipe.check.refs import fits
+from pipe.definition import matches
 
 _TOKEN = re.compile(r"""\s*(?:(\|\||&&|==|!=|[!(),])|"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))""")
 
@@ -72,7 +72,7 @@ class _Reader:
             self._expects(",")
             pattern = self._operand()
             self._expects(")")
-            return None if name is None or pattern is None else fits(pattern, name)
+            return None if name is None or pattern is None else matches(pattern, name)
         for sign in ("==", "!="):
             if self._takes(sign):
                 right = self._operand()

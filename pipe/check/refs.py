@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 
+from pipe.definition import matches
 from pipe.lib.globs import Glob
 
 MOST_STATES = 2000  # of a search for a name that fits two patterns
@@ -44,12 +45,6 @@ def is_glob(pattern: str) -> bool:
     return re.search(r"[*?\[\]{}\\]", pattern) is not None
 
 
-def fits(pattern: str, name: str) -> bool:
-    """As the run has it: a pattern that cannot be read could match anything."""
-    glob = _glob(pattern)
-    return pattern == name or glob is None or glob.matches(name)
-
-
 @cache
 def common(*patterns: str) -> str:
     """A name that fits all of them; empty where a short search finds none."""
@@ -74,13 +69,13 @@ def common(*patterns: str) -> str:
 def _alone(pattern: str, globs: list[str]) -> str:
     """A branch that fits this pattern and no other one."""
     others = [one for one in globs if one != pattern]
-    names = (name for name in (common(pattern), *_names()) if name and fits(pattern, name))
-    return next((name for name in names if not any(fits(one, name) for one in others)), "")
+    names = (name for name in (common(pattern), *_names()) if name and matches(pattern, name))
+    return next((name for name in names if not any(matches(one, name) for one in others)), "")
 
 
 def _apart(patterns: list[str]) -> str:
     """A branch that fits none of the patterns."""
-    return next((name for name in _names() if not any(fits(pattern, name) for pattern in patterns)), "")
+    return next((name for name in _names() if not any(matches(pattern, name) for pattern in patterns)), "")
 
 
 def _names() -> Iterator[str]:

@@ -10,9 +10,9 @@ from pipe.check.conditions import may_hold
 from pipe.check.container import SELECTOR, Place
 from pipe.check.model import STATUS, File, Use
 from pipe.check.promise import FILTERS, NOTHING, Promise, promise
-from pipe.check.refs import ELSEWHERE, branches, fits, is_glob
+from pipe.check.refs import ELSEWHERE, branches, is_glob
 from pipe.check.source import Seq, text_of
-from pipe.definition import Definition, Pipeline
+from pipe.definition import Definition, Pipeline, matches
 from pipe.placement import friendly_name
 
 NO_FILE = Definition(absent=True)
@@ -68,13 +68,13 @@ class _Rows:
 
     def _places(self, pipeline: Pipeline) -> Iterator[Place]:
         if pipeline.section == "pull-requests":
-            found = [ref for ref in self.sources if fits(pipeline.pattern, ref.name)]
+            found = [ref for ref in self.sources if matches(pipeline.pattern, ref.name)]
             yield from (Place(pipeline, ref, into) for ref in found for into in self.into)
         elif pipeline.section == "tags":
-            yield from (Place(pipeline, ref) for ref in self.tags if fits(pipeline.pattern, ref.name))
+            yield from (Place(pipeline, ref) for ref in self.tags if matches(pipeline.pattern, ref.name))
         else:
             named = pipeline.section == "branches"
-            found = [ref for ref in self.branches if not named or fits(pipeline.pattern, ref.name)]
+            found = [ref for ref in self.branches if not named or matches(pipeline.pattern, ref.name)]
             yield from (Place(pipeline, ref) for ref in found)
 
     def _of(self, use: Use, places: Iterator[Place]) -> Iterator[Row]:
@@ -101,8 +101,8 @@ class _Rows:
         definition = self.file.definition if use.at.has_clone else NO_FILE
         names = [place.ref.name, place.into.name if place.into else ""]
         filters = [pattern for kind in ("BRANCHES", "TAGS") for pattern in literal(use, kind)]
-        inside = [fits(pattern, name) for pattern in filters for name in names]
-        around = [fits(one.pattern, place.ref.name) for one in definition.pipelines if one.section == "branches"]
+        inside = [matches(pattern, name) for pattern in filters for name in names]
+        around = [matches(one.pattern, place.ref.name) for one in definition.pipelines if one.section == "branches"]
         exact = place.ref if place.ref.exact or "DEDUP_KEY" in use.variables else None
         which = (id(use), id(place.pipeline), place.environment, tuple(inside), tuple(around), exact)
         if which not in self._known:
@@ -164,7 +164,7 @@ def _refs(places: list[Place], others: list[Place]) -> str:
     names = _named([place.ref.label for place in places], pattern)
     if names == ELSEWHERE:  # what another row's pattern fits too is called by its name
         globs = {place.ref.label for place in others if is_glob(place.ref.label)} - {pattern}
-        own = dict.fromkeys(p.ref.label for p in places if any(fits(one, p.ref.name) for one in globs))
+        own = dict.fromkeys(p.ref.label for p in places if any(matches(one, p.ref.name) for one in globs))
         names = ", ".join([*(label for label in own if label not in (ELSEWHERE, pattern)), ELSEWHERE])
     if places[0].pipeline.section == "tags":
         names = names.replace(ELSEWHERE, "other tags")

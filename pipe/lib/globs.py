@@ -19,11 +19,6 @@ _RANGE = re.compile(r"(\\?.)(?:-(\\?.))?", re.DOTALL)
 _WRONG = {"[": "a [ without its ]", "}": "a } without its {", "\\": "a \\ with nothing behind it"}
 
 
-def matches(pattern: str, name: str) -> bool:
-    """Whether the pattern fits the whole name, case-sensitively. Raises `ValueError` as `Glob` does."""
-    return Glob(pattern).matches(name)
-
-
 class Glob:
     """A pattern that was read: `*` is any characters but `/`, `**` any at all (and `a/**/b` fits `a/b` too), `?` one
     but `/`, `[a-z]` and `[!a-z]` one of those or one but those, never `/`, `{a,b}` one of them. `\\` takes the next
@@ -45,6 +40,7 @@ class Glob:
         self.start = self._with_jumps([0], in_front=True)
 
     def matches(self, name: str) -> bool:
+        """Whether the pattern fits the whole name, case-sensitively."""
         return self.ends(self.after(self.start, name))
 
     def ends(self, places: Places) -> bool:

@@ -21,9 +21,8 @@ from pipe.__main__ import Run
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.check import report
 from pipe.check.model import Use
-from pipe.check.refs import fits
 from pipe.check.table import Row
-from pipe.definition import Definition
+from pipe.definition import Definition, matches
 from pipe.definition_file import parse
 from pipe.delivery import Receipt
 from pipe.event import Event
@@ -159,7 +158,7 @@ def starts(row: Row) -> Iterator[Started]:
     pipeline = row.places[0].pipeline
     named = pipeline.section in ("branches", "tags", "pull-requests")
     for name in TAGS if pipeline.section == "tags" else BRANCHES:
-        if not named or fits(pipeline.pattern, name):
+        if not named or matches(pipeline.pattern, name):
             for into in ("main", "develop", "feature/z", "master") if pipeline.section == "pull-requests" else ("",):
                 yield Started(pipeline.section, pipeline.pattern, name, into)
 
@@ -307,7 +306,7 @@ def _fit(label: str, name: str) -> int:
 def _alternative(pattern: str, name: str) -> str:
     """The part of `{feature/*,fix/*}` that fits; of another pattern, all of it."""
     parts = pattern[1:-1].split(",") if pattern.startswith("{") else [pattern]
-    return next((part for part in parts if fits(part, name)), "")
+    return next((part for part in parts if matches(part, name)), "")
 
 
 def compare(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from pipe.lib.globs import matches
+from pipe.definition import matches
 from tests.histories.bitbucket import ALL_GATES, MAIN, Ref, World
 from tests.histories.history import Figures, History
 from tests.histories.pager import without_evidence
