@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipe.check.model import STATUS, Use
 from pipe.check.refs import Ref
-from pipe.check.source import Seq, text_of
+from pipe.check.source import Seq, text_of, texts_of
 from pipe.definition import Pipeline
 from pipe.settings import FROM_CONTEXT
 
@@ -93,8 +93,7 @@ def _given(name: str, value: object, shell: Mapping[str, str]) -> Iterator[tuple
 
 
 def _is_the_teams(value: object, shell: Mapping[str, str]) -> bool:
-    texts = value if isinstance(value, Seq) else [value]
-    names = [found[1] or found[2] for text in texts for found in _VARIABLE.finditer(text_of(text))]
+    names = [found[1] or found[2] for text in texts_of(value) for found in _VARIABLE.finditer(text)]
     return any(name and name not in shell and not _is_bitbuckets(name) for name in names)
 
 

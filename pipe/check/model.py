@@ -37,9 +37,10 @@ class StepUse:
     def label(self) -> str:
         return f"{self.name} ({self.pipeline.label})"
 
-    def shell(self, place: str) -> Iterator[tuple[int, str]]:
-        for entry in definition_file.entries(self.body.get(place)):
-            yield from shell_lines(entry)
+    def shell(self, *places: str) -> Iterator[tuple[int, str]]:
+        for place in places:
+            for entry in definition_file.entries(self.body.get(place)):
+                yield from shell_lines(entry)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pipe import parsing
-from pipe.check.source import Map, Seq, Text, holds_variable, text_of
+from pipe.check.source import Map, Seq, Text, holds_variable, text_of, texts_of
 from pipe.settings import VARIABLES, Settings, Variable
 
 BY_NAME = {variable.name: variable for variable in VARIABLES}
@@ -94,7 +94,7 @@ def _meant(variable: Variable, value: object) -> Iterator[str]:
     if isinstance(value, (Map, Seq)) and variable.name == "CUSTOM_DETAILS":
         yield json.dumps(_typed(value), ensure_ascii=False)
         return
-    texts = [text_of(one) for one in value] if isinstance(value, Seq) else [text_of(value)]
+    texts = texts_of(value)
     text = " ".join(texts)
     if isinstance(value, Seq) and not variable.many:
         yield text
@@ -117,9 +117,7 @@ def _meant(variable: Variable, value: object) -> Iterator[str]:
 
 def _choices(name: str, value: object) -> list[str]:
     """In the run's own words."""
-    said = re.search(
-        r" is not one of (.*?);", _said(name, text_of(value[0] if isinstance(value, Seq) and value else value))
-    )
+    said = re.search(r" is not one of (.*?);", _said(name, next(iter(texts_of(value)), "")))
     return said[1].split(", ") if said else []
 
 

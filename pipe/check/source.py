@@ -89,6 +89,11 @@ def text_of(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+def texts_of(value: Any) -> list[str]:
+    """Of an array, or of one string."""
+    return [text_of(one) for one in (value if isinstance(value, Seq) else [value])]
+
+
 def holds_variable(text: str) -> bool:
     """Whether the step's shell makes something else of it. The `$` at the end of a regular expression stays."""
     return re.search(r"\$[\w{(?]|`", text) is not None

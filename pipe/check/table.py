@@ -11,7 +11,7 @@ from pipe.check.container import SELECTOR, Place
 from pipe.check.model import STATUS, File, Use
 from pipe.check.promise import FILTERS, NOTHING, Promise, promise
 from pipe.check.refs import ELSEWHERE, branches, is_glob
-from pipe.check.source import Seq, text_of
+from pipe.check.source import Map, text_of, texts_of
 from pipe.definition import Definition, Pipeline, matches
 from pipe.placement import friendly_name
 
@@ -131,19 +131,20 @@ SUCCESSES = ("SUCCESSFUL", "PASSED", "SUCCESS")  # which of them Bitbucket says 
 
 def starts_on(file: File, pager: str, ended: Pipeline, status: str) -> bool:
     """Whether the end of a pipeline can start the custom pipeline `pager`."""
+    return any(pager in started and meets(entry, ended, status) for entry, started in file.told_entries())
+
+
+def meets(entry: Map, ended: Pipeline, status: str) -> bool:
+    """Whether the end of a pipeline can meet the condition of an entry."""
     known = {STATUS: status, f"{SELECTOR}TYPE": ended.section}
     if ended.section != "default":
         known[f"{SELECTOR}PATTERN"] = ended.pattern
-    return any(
-        pager in started and may_hold(text_of(entry.get("condition")), known) for entry, started in file.told_entries()
-    )
+    return may_hold(text_of(entry.get("condition")), known)
 
 
 def literal(use: Use, name: str) -> list[str]:
     """The patterns of a filter, as far as they stand in the file."""
-    value = use.variables.get(name)
-    texts = value if isinstance(value, Seq) else [value]
-    return [word for text in texts for word in text_of(text).split() if "$" not in word]
+    return [word for text in texts_of(use.variables.get(name)) for word in text.split() if "$" not in word]
 
 
 def _words(dedup_key: str) -> list[str]:

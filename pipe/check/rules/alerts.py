@@ -12,7 +12,7 @@ from pipe.check.promise import PAGES
 from pipe.check.refs import ELSEWHERE
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.rules.by_hand import A_NAME_EACH, in_words, users_of
-from pipe.check.source import Map, Seq, holds_variable, text_of
+from pipe.check.source import Map, holds_variable, text_of, texts_of
 from pipe.check.table import Row
 from pipe.placement import same_environment
 from pipe.subject import line_of
@@ -43,8 +43,7 @@ def default_pages_every_branch(checked: Checked) -> Iterator[Found]:
 def _may_be_kept_out(use: Use) -> bool:
     """By a filter whose value only the team knows, or which keeps nothing back until all is mapped."""
     value = use.variables.get("BRANCHES")
-    texts = value if isinstance(value, Seq) else [value]
-    return any(holds_variable(text_of(text)) for text in texts) or bool(use.misread or (value and use.unmapped))
+    return any(map(holds_variable, texts_of(value))) or bool(use.misread or (value and use.unmapped))
 
 
 @rule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from pipe.check.model import StepUse, Use
 from pipe.check.rule import Checked, Found, rule
@@ -60,7 +61,7 @@ def _unchecked(lines: list[tuple[int, str]]) -> Iterator[Found]:
         if not (off := _CHECKS_OFF.search(command)):
             continue
         rest = [command[off.end() :], *(one for _, one in lines[at + 1 :])]
-        unchecked = list(_until_checked(rest))
+        unchecked = list(takewhile(lambda one: not _CHECKS_ON.search(one), _commands(rest)))
         handled = any(_READS_CODE.search(one) for one in unchecked)
         ends_with_0 = len(unchecked) == len(_commands(rest)) and unchecked[-1:] == ["exit 0"]
         last_counts = len(unchecked) == len(_commands(rest)) and not ends_with_0
@@ -72,13 +73,6 @@ def _unchecked(lines: list[tuple[int, str]]) -> Iterator[Found]:
 def _commands(lines: list[str]) -> list[str]:
     found = [one.strip() for line in lines for one in re.split(r";|&&", line)]
     return [one for one in found if one and not one.startswith("#")]
-
-
-def _until_checked(lines: list[str]) -> Iterator[str]:
-    for one in _commands(lines):
-        if _CHECKS_ON.search(one):
-            return
-        yield one
 
 
 def _says_or_tidies(command: str) -> bool:
@@ -151,11 +145,11 @@ ALERT_NAME: unit tests # another one in each step
 )
 def action_by_shell(checked: Checked) -> Iterator[Found]:
     uses = [use for use in checked.file.uses if "$" in use.item.action]
-    if len({id(use.at) for use in uses}) > 1:
+    steps = {id(use.at) for use in uses}
+    if len(steps) > 1:
         for use in uses:
-            yield Found(
-                use.variables.line_of("EVENT_ACTION"), f"EVENT_ACTION is `{use.item.action.upper()}` in {_steps(uses)}."
-            )
+            what = f"EVENT_ACTION is `{use.item.action.upper()}` in {len(steps)} steps."
+            yield Found(use.variables.line_of("EVENT_ACTION"), what)
 
 
 @rule(
@@ -172,7 +166,3 @@ def always_pages(checked: Checked) -> Iterator[Found]:
 def _pager_steps(checked: Checked) -> Iterator[StepUse]:
     """The steps that are paged for by their exit code."""
     yield from dict.fromkeys(use.at for use in checked.file.uses if use.is_by_exit_code)
-
-
-def _steps(uses: list[Use]) -> str:
-    return f"{len({id(use.at) for use in uses})} steps"

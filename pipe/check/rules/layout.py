@@ -130,12 +130,9 @@ def variables_not_read(checked: Checked) -> Iterator[Found]:
             if names and (id(item) in ours or "INTEGRATION_KEY" in dict(names)):
                 is_list = isinstance(item.get("variables"), Seq)
                 how = "`variables:` is a list" if is_list else f"{', '.join(dict(names))} beside `pipe:`"
+                read = mapping_of(item.get("variables"))
                 line = item.line_of("variables" if is_list else names[0][0])
-                yield Found(line, f"In the pipe of {step.name}: {how}.", _as_names([*names, *_read(item)]))
-
-
-def _read(item: Map) -> Iterator[tuple[str, Any]]:
-    yield from mapping_of(item.get("variables")).items()
+                yield Found(line, f"In the pipe of {step.name}: {how}.", _as_names([*names, *read.items()]))
 
 
 def _as_names(pairs: list[tuple[str, Any]]) -> str:

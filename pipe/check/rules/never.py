@@ -11,7 +11,7 @@ from pipe.check.rule import Checked, Found, rule
 from pipe.check.rules.exit_codes import reads_another_code
 from pipe.check.rules.layout import unread_items, variables_not_read
 from pipe.check.rules.places import IN_AFTER_SCRIPT, after_script_outside, called_in_shell, stands_in_script
-from pipe.check.source import Seq, text_of
+from pipe.check.source import texts_of
 from pipe.check.table import Row
 from pipe.placement import SILENT_ACTIONS
 
@@ -78,8 +78,7 @@ def _kept_out(use: Use, name: str, rows: list[Row]) -> Found:
     if name == "PULL_REQUESTS":
         what = f"{use.at.name} runs in {labels}, and PULL_REQUESTS is false."
         return Found(use.line, what, 'PULL_REQUESTS: "true" # or take the pipe out here')
-    value = use.variables.get(name)
-    given = " ".join(map(text_of, value)) if isinstance(value, Seq) else text_of(value)
+    given = " ".join(texts_of(use.variables.get(name)))
     pipelines = [row.places[0].pipeline for row in rows]
     patterns = [pipeline.pattern for pipeline in pipelines if pipeline.section == name.lower()]
     fitting = written(name, " ".join(dict.fromkeys(patterns))) if patterns else f"# leave {name} out"
@@ -109,9 +108,8 @@ def _has_an_opener(checked: Checked, use: Use, rows: list[Row]) -> bool:
 
 
 def _without_1(use: Use) -> str:
-    value = use.variables.get("IGNORE_EXIT_CODES")
-    codes = " ".join(map(text_of, value)) if isinstance(value, Seq) else text_of(value)
-    others = [code for code in codes.split() if code != "1"]
+    codes = " ".join(texts_of(use.variables.get("IGNORE_EXIT_CODES"))).split()
+    others = [code for code in codes if code != "1"]
     return f'IGNORE_EXIT_CODES: "{" ".join(others)}"' if others else "# leave IGNORE_EXIT_CODES out"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipe import definition_file
-from pipe.check.model import File, Use
+from pipe.check.model import Use
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, Seq, shell_lines, text_of
 
@@ -164,15 +164,10 @@ def _outside(node: Any) -> Iterator[Found]:
 """,
 )
 def called_in_shell(checked: Checked) -> Iterator[Found]:
-    for line, command in _all_shell(checked.file):
-        if _CALL.match(command):
-            yield Found(line, f"`{command}` is a line of the shell.")
-
-
-def _all_shell(file: File) -> Iterator[tuple[int, str]]:
-    for step in file.steps:
-        for place in ("script", "after-script"):
-            yield from step.shell(place)
+    for step in checked.file.steps:
+        for line, command in step.shell("script", "after-script"):
+            if _CALL.match(command):
+                yield Found(line, f"`{command}` is a line of the shell.")
 
 
 @rule(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from pipe.check.conditions import may_hold
-from pipe.check.container import SELECTOR
-from pipe.check.model import STATUS, File
+from pipe.check.model import File
 from pipe.check.promise import WARNING
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.source import Map, text_of
-from pipe.check.table import NOT_TOLD, SUCCESSES, starts_on
+from pipe.check.source import Map
+from pipe.check.table import NOT_TOLD, SUCCESSES, meets, starts_on
 from pipe.definition import Pipeline
 
 TOKEN = "BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN # scope Pipelines: read"
@@ -108,7 +106,7 @@ def _leads_back(file: File, told: dict[str, Pipeline], name: str, entry: Map) ->
     seen, reached = {name}, [name]
     while reached:
         ended = told[reached.pop()]
-        if any(_meets(entry, ended, status) for status in SUCCESSES):
+        if any(meets(entry, ended, status) for status in SUCCESSES):
             return True
         following = [
             other for other in told if other not in seen and any(starts_on(file, other, ended, s) for s in SUCCESSES)
@@ -116,11 +114,6 @@ def _leads_back(file: File, told: dict[str, Pipeline], name: str, entry: Map) ->
         seen.update(following)
         reached += following
     return False
-
-
-def _meets(entry: Map, ended: Pipeline, status: str) -> bool:
-    known = {STATUS: status, f"{SELECTOR}TYPE": "custom", f"{SELECTOR}PATTERN": ended.pattern}
-    return may_hold(text_of(entry.get("condition")), known)
 
 
 @rule(

@@ -78,7 +78,7 @@ ALERT_NAME: unit tests # in words of your own
 )
 def invented_variable(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
-        shell = [*use.at.shell("script"), *use.at.shell("after-script")]
+        shell = use.at.shell("script", "after-script")
         own = {name for _, command in shell for name in _SET_BY_SHELL.findall(command)}
         lines = [*((line, text, "") for line, text in use.at.shell("after-script")), *_values(use)]
         for line, text, variable in lines:
