@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pipe.definition import matches
 
@@ -45,18 +45,16 @@ class _Reader:
         return not self._tokens
 
     def either(self) -> bool | None:
-        value = self._both()
-        while self._takes("||"):
-            other = self._both()
-            value = True if True in (value, other) else None if None in (value, other) else False
-        return value
+        return self._joined("||", self._both, decides=True)
 
     def _both(self) -> bool | None:
-        value = self._one()
-        while self._takes("&&"):
-            other = self._one()
-            value = False if False in (value, other) else None if None in (value, other) else True
-        return value
+        return self._joined("&&", self._one, decides=False)
+
+    def _joined(self, sign: str, part: Callable[[], bool | None], *, decides: bool) -> bool | None:
+        values = [part()]
+        while self._takes(sign):
+            values.append(part())
+        return decides if decides in values else None if None in values else not decides
 
     def _one(self) -> bool | None:
         if self._takes("!"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -14,6 +14,7 @@ from pipe.lib.globs import Glob
 MOST_STATES = 2000  # of a search for a name that fits two patterns
 MOST_GLOBS = 12  # that are paired with each other
 ELSEWHERE = "other branches"
+NAMES = ("another-branch", "another/branch", "any/other/branch")
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,13 @@ def common(*patterns: str) -> str:
 def _alone(pattern: str, globs: list[str]) -> str:
     """A branch that fits this pattern and no other one."""
     others = [one for one in globs if one != pattern]
-    names = (name for name in (common(pattern), *_names()) if name and matches(pattern, name))
+    names = (name for name in (common(pattern), *NAMES) if name and matches(pattern, name))
     return next((name for name in names if not any(matches(one, name) for one in others)), "")
 
 
 def _apart(patterns: list[str]) -> str:
     """A branch that fits none of the patterns."""
-    return next((name for name in _names() if not any(matches(pattern, name) for pattern in patterns)), "")
-
-
-def _names() -> Iterator[str]:
-    yield from ("another-branch", "another/branch", "any/other/branch")
+    return next((name for name in NAMES if not any(matches(pattern, name) for pattern in patterns)), "")
 
 
 @cache

@@ -13,6 +13,7 @@ from pipe.check.model import File
 from pipe.check.promise import PAGES, WARNING
 from pipe.check.rule import RULES, Finding
 from pipe.check.table import Row
+from pipe.definition import Pipeline
 from pipe.lib.text import one_line
 
 HEAD = ("step", "on failure", "on success", "dedup key")
@@ -39,7 +40,7 @@ class Report:
         driver = {
             "name": "pagerduty-events check",
             "version": VERSION,
-            "rules": [_described(rule.code, rule.why) for rule in RULES],
+            "rules": [{"id": rule.code, "shortDescription": {"text": rule.why}} for rule in RULES],
         }
         results = [_result(str(self.file.path), finding) for finding in self.findings]
         return json.dumps(
@@ -83,7 +84,7 @@ class Report:
         by_pipeline = {label: list(rows) for label, rows in groupby(self.rows, key=lambda row: row.pipeline)}
         for pipeline in self.file.definition.pipelines:
             rows = by_pipeline.get(pipeline.label, [])
-            yield f"{BOLD}{pipeline.label}{PLAIN}{'' if rows else self._why_no_rows(pipeline.label)}"
+            yield f"{BOLD}{pipeline.label}{PLAIN}{'' if rows else self._why_no_rows(pipeline)}"
             yield from dict.fromkeys(_coloured(row, _padded(_cells(row), widths)) for row in rows)
             if rows and (quiet := self._quiet(pipeline.label)):
                 yield f"{FAINT}  no page for: {', '.join(quiet)}{PLAIN}"
@@ -94,9 +95,8 @@ class Report:
         )
         yield ""
 
-    def _why_no_rows(self, label: str) -> str:
-        pipeline = next(one for one in self.file.definition.pipelines if one.label == label)
-        if label in {use.at.pipeline.label for use in self.file.uses if use.is_told}:
+    def _why_no_rows(self, pipeline: Pipeline) -> str:
+        if any(use.is_told for use in self.file.uses_of(pipeline)):
             return ": pages for pipelines that end"
         return ": imported, not seen here" if pipeline.imported else ": nobody is paged"
 
@@ -148,10 +148,6 @@ def _without_colours(text: str) -> str:
     for colour in (BOLD, YELLOW, GREEN, FAINT, PLAIN):
         text = text.replace(colour, "")
     return text
-
-
-def _described(code: str, why: str) -> dict[str, Any]:
-    return {"id": code, "shortDescription": {"text": why}}
 
 
 def _result(path: str, finding: Finding) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def _kind_of_unnamed(row: Row, alike: list[Use]) -> str:
         return "no-alert-name-beside-import" if alike else "stays-open"
     if any(place.environment for place in row.places):
         return "environment-shared"
-    if len(_together(row.use, alike)) > 1:
+    if [one.at.pipeline for one in alike].count(row.use.at.pipeline) > 1:
         return "no-alert-name"
     sections = {one.at.pipeline.section for one in alike}
     if "custom" in sections:
@@ -165,11 +165,6 @@ def users_of(checked: Checked, row: Row) -> list[Use]:
     """The uses that could have opened the row's alert."""
     found = openers(row.use, row.places[0], checked.file.definition)
     return [use for one in found for use in checked.file.uses if use.at.step is one.step and use.item is one.item]
-
-
-def _together(use: Use, alike: list[Use]) -> list[Use]:
-    """Those in the same pipeline."""
-    return [one for one in alike if one.at.pipeline is use.at.pipeline]
 
 
 def in_words(uses: list[Use]) -> str:
