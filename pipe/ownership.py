@@ -57,7 +57,8 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
         return Ownership(f"the exit code of {in_words(found)} says nothing of the build", FINAL_STEP)
     if crowded := _crowded(found):
         return Ownership(f"{in_words(crowded)} use the same key", ONE_WORD_EACH if subject.given_key else ONE_EACH)
-    if named or (len(found) == 1 and not _imports(definition, build)):
+    imports = any(pipeline.imported for pipeline in definition.about_the_same(build))
+    if named or (len(found) == 1 and not imports):
         return Ownership()
     if len(found) > 1:
         return Ownership(f"{in_words(found)} use the same key", ONE_FOR_ALL)
@@ -125,7 +126,3 @@ def _is_bound(one: Placed, build: Build) -> bool:
         return all(same_environment(environment, build.deployment) for environment in one.step.environments)
     here_only = one.pipeline.section == "branches" and one.pipeline.pattern == build.branch
     return here_only and one.place_variable == "BITBUCKET_BRANCH" and not build.is_pull_request
-
-
-def _imports(definition: Definition, build: Build) -> bool:
-    return any(pipeline.imported for pipeline in definition.about_the_same(build))

@@ -46,8 +46,7 @@ def line(value: str) -> str:
     return one_line(value, MAX_LINE_LENGTH)
 
 
-def trimmed(value: str) -> str:
-    return value.strip()
+trimmed = str.strip
 
 
 def integer(value: str) -> int:

@@ -151,8 +151,8 @@ class Settings:
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """The settings of an environment. Empty means absent; so does an unexpanded `$WORD`, with a warning."""
         values: dict[str, Any] = {}
-        trouble: dict[str, list[str]] = {FATAL: [], RESULT: [], OPTIONAL: [], FILTER: []}
         bad: dict[str, str] = {}
+        costs = {variable.name: variable.bad for variable in VARIABLES} | {"BITBUCKET_EXIT_CODE": RESULT}
         for variable in VARIABLES:
             values[variable.attribute] = variable.default
             try:
@@ -161,30 +161,27 @@ class Settings:
             except ValueError as error:
                 values[variable.attribute] = variable.default if variable.if_bad is None else variable.if_bad
                 bad[variable.name] = f"{variable.name}: {error}; {_instead(variable)}."
-                trouble[variable.bad].append(bad[variable.name])
         if "REGION" in bad and values["events_url"]:  # it says where to, so the region decides nothing
-            trouble[FATAL].remove(bad["REGION"])
-            trouble[OPTIONAL].append(bad["REGION"].replace(FATAL, "EVENTS_URL says where to"))
+            costs["REGION"], bad["REGION"] = OPTIONAL, bad["REGION"].replace(FATAL, "EVENTS_URL says where to")
         own_code = _add_bitbuckets_own_exit_code(environ, values, bad)
-        if "BITBUCKET_EXIT_CODE" in bad:
-            trouble[RESULT].append(bad["BITBUCKET_EXIT_CODE"])
         if not values["integration_key"] and "INTEGRATION_KEY" not in bad and not values["dry_run"]:
-            trouble[FATAL].append(
+            bad["INTEGRATION_KEY"] = (
                 "INTEGRATION_KEY: it is missing; define the repository variable PAGERDUTY_INTEGRATION_KEY (secured) "
                 'with the integration key of the service\'s "Events API v2" integration, and map it.'
             )
         email = values["atlassian_account_email"]
         mask = Mask(values["integration_key"], tuple(_secrets(environ, values)), email)
+        bad = {name: mask.text(line) for name, line in bad.items()}
         notices = [*_notices(environ), *own_code, *_plain_http(values["events_url"])]
         for name in SHOWN:  # before anything is cut, so that no part of a secret stays
             values[name] = mask.all(values[name])
         return cls(
             **values,
-            fatal=tuple(map(mask.text, trouble[FATAL])),
+            fatal=tuple(bad[name] for name in bad if costs[name] == FATAL),
             has_own_exit_code=bool(present(environ, "BITBUCKET_EXIT_CODE")),
-            bad_exit_code=mask.text(bad.get("EXIT_CODE", "") or bad.get("BITBUCKET_EXIT_CODE", "")),
-            bad_build_status=mask.text(bad.get("BUILD_STATUS", "")),
-            problems=tuple(map(mask.text, trouble[RESULT] + trouble[OPTIONAL] + trouble[FILTER])),
+            bad_exit_code=bad.get("EXIT_CODE", "") or bad.get("BITBUCKET_EXIT_CODE", ""),
+            bad_build_status=bad.get("BUILD_STATUS", ""),
+            problems=tuple(bad[name] for cost in (RESULT, OPTIONAL, FILTER) for name in bad if costs[name] == cost),
             notices=tuple(map(mask.text, notices)),
             mask=mask,
         )
