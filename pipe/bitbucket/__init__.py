@@ -63,7 +63,7 @@ class Bitbucket:
         """The pipeline as it stands, with its commit."""
         path = f"pipelines/{_segment(uuid)}"
         return self._ask(
-            lambda api: answers.pipeline_run(api.get(path, {"fields": COMMIT}))._asdict(),
+            lambda api: answers.pipeline_run(api.get(path, {"fields": COMMIT})),
             lambda row: self._run(PipelineRun, row),
         )
 
@@ -71,7 +71,7 @@ class Bitbucket:
         """All steps of the pipeline, as they stand, in Bitbucket's order."""
         path = f"pipelines/{_segment(pipeline_uuid)}/steps"
         return self._ask(
-            lambda api: [answers.step_run(item)._asdict() for item in api.pages(path, {"pagelen": "100"})],
+            lambda api: [answers.step_run(item) for item in api.pages(path, {"pagelen": "100"})],
             lambda rows: tuple(self._run(StepRun, row) for row in rows),
         )
 
@@ -80,7 +80,7 @@ class Bitbucket:
         branch where one is given [D]; what comes is compared all the same."""
         query = {"sort": "-created_on", "pagelen": str(MAX_BUILDS)} | ({"target.branch": branch} if branch else {})
         return self._ask(
-            lambda api: [run._asdict() for run in answers.pipeline_runs(api.values("pipelines", query))],
+            lambda api: answers.pipeline_runs(api.values("pipelines", query)),
             lambda rows: tuple(self._run(PipelineRun, row) for row in rows[:MAX_BUILDS]),
         )
 
@@ -98,19 +98,16 @@ class Bitbucket:
         """What Bitbucket read from the step's test reports, with at most MAX_TESTS of the tests that failed."""
         path = f"pipelines/{_segment(pipeline_uuid)}/steps/{_segment(step_uuid)}/test_reports"
         return self._ask(
-            lambda api: answers.failed_tests(*api.failed_tests(path, MAX_TESTS))._asdict(),
-            lambda row: FailedTests(**{**row, "cases": tuple((str(a), str(b), str(c)) for a, b, c in row["cases"])}),
+            lambda api: answers.failed_tests(*api.failed_tests(path, MAX_TESTS)),
+            lambda row: FailedTests(row[0], row[1], tuple((str(a), str(b), str(c)) for a, b, c in row[2])),
         )
 
-    def _run(self, kind: type[Run], row: dict[str, Any]) -> Run:
+    def _run(self, kind: type[Run], row: list[Any]) -> Run:
         """Made of what came from behind the wall, with every field of the type that it has."""
-        run = kind(**row)
-        texts: dict[str, Any] = {name: self._conceal(text) for name, text in row.items() if isinstance(text, str)}
-        run = run._replace(**texts)
-        for name, default in run._field_defaults.items():
-            if not isinstance(getattr(run, name), (int, type(None)) if default is None else str):
-                raise TypeError(name)
-        return run
+        for value, default in zip(row, kind._field_defaults.values(), strict=True):
+            if not isinstance(value, (int, type(None)) if default is None else str):
+                raise TypeError
+        return kind._make(self._conceal(value) if isinstance(value, str) else value for value in row)
 
     def _ask(self, question: Callable[[Api], object], arrived: Callable[[Any], T]) -> T:
         """What `arrived` makes of what the question brings from behind the wall; asked again while that may help."""
