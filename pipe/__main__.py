@@ -37,7 +37,7 @@ from pipe.run import Plan, plan, plan_without_reading
 from pipe.settings import PROXIES, REGIONS, Settings
 
 if TYPE_CHECKING:
-    from pipe.bitbucket.reader import Reader
+    from pipe.bitbucket import Bitbucket
 
 SECOND_TIMEOUT = 20.0  # seconds for each event behind the alert's: they must not hold up the step
 
@@ -69,7 +69,7 @@ class Run:
             self.log.fail(f"{why}. Please report this.")
             self.carry_out(plan_without_reading(self.settings, self.build, why))
 
-    def connect(self, seconds: float) -> Reader:
+    def connect(self, seconds: float) -> Bitbucket:
         from pipe import bitbucket  # only needed with a token
 
         return bitbucket.Bitbucket(self.settings, self.build.repository, seconds, self.log.info)

@@ -7,16 +7,12 @@ run in it had failed when it last ran, or when another pipeline with the same ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from pipe.bitbucket import Unreadable
+from pipe.bitbucket import Bitbucket, PipelineRun, StepRun, Unreadable
 from pipe.build import Build
 from pipe.outcome import BROKEN, PASSED
 from pipe.subject import of_pipeline
-
-if TYPE_CHECKING:
-    from pipe.bitbucket import PipelineRun, StepRun
-    from pipe.bitbucket.reader import Reader
 
 MAX_STEP_LISTS = 20  # requests for the steps of one build each; what they do not settle is in doubt
 
@@ -37,7 +33,7 @@ class History(NamedTuple):
         newest = next(self.newer, None)
         return newest if newest and newest.result in PASSED else None
 
-    def doubt(self, api: Reader, skipped: tuple[str, ...]) -> str:
+    def doubt(self, api: Bitbucket, skipped: tuple[str, ...]) -> str:
         """Why this build's success does not show that all is fixed; empty where it does. `skipped`: the names of the
         steps that did not run."""
         if failed := next(filter(_failed, self.newer), None):
@@ -85,7 +81,7 @@ class TooManyLists(Exception):
 class _StepLists:
     """The steps of builds, each build asked for once."""
 
-    def __init__(self, api: Reader) -> None:
+    def __init__(self, api: Bitbucket) -> None:
         self._api = api
         self._known: dict[str, tuple[StepRun, ...]] = {}
 
@@ -103,7 +99,7 @@ class _StepLists:
 
 
 def read(
-    api: Reader,
+    api: Bitbucket,
     own: PipelineRun,
     about: Build,
     dedup_key: str = "",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from pipe.bitbucket import Unreadable
+from pipe.bitbucket import Bitbucket, PipelineRun, Unreadable
 from pipe.build import SITE, Build
 from pipe.definition import Definition, Pipeline
 from pipe.history import read
@@ -14,16 +13,12 @@ from pipe.outcome import Answer, Outcome, Result, unasked
 from pipe.pipeline_result import Look, judge, judge_told, look
 from pipe.placement import Placed
 
-if TYPE_CHECKING:
-    from pipe.bitbucket import PipelineRun
-    from pipe.bitbucket.reader import Reader
-
 PAUSE = 1.0  # seconds before the second look at unfinished steps; each further pause is that much longer
 RESERVE = 2.5  # seconds of the budget that waiting leaves for what is asked after it
 
 
 def ask_own(
-    api: Reader,
+    api: Bitbucket,
     build: Build,
     definition: Definition,
     placed: tuple[Placed, ...],
@@ -50,7 +45,7 @@ def ask_own(
 
 
 def ask_about_told(
-    api: Reader, told: Outcome, build: Build, definition: Definition, dedup_key: str, log: Callable[[str], None]
+    api: Bitbucket, told: Outcome, build: Build, definition: Definition, dedup_key: str, log: Callable[[str], None]
 ) -> Answer:
     """The pipeline that this run is told of. Where Bitbucket does not answer, its ref is not known. It has ended, but
     Bitbucket's lists may say so a moment later [?]: its steps are waited for too."""
@@ -84,7 +79,7 @@ def ask_about_told(
     return _with_history(answer, api, dedup_key, lambda _: True)
 
 
-def _when_finished(api: Reader, view: Look, looked: Callable[[], Look], log: Callable[[str], None]) -> Look:
+def _when_finished(api: Bitbucket, view: Look, looked: Callable[[], Look], log: Callable[[str], None]) -> Look:
     """The view once its steps have finished, within the budget; else the last one that there was."""
     pause = PAUSE
     while judge(view).unfinished and api.time_left - RESERVE > 0:
@@ -105,7 +100,7 @@ def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) 
     return (own,) if own else definition.possible(build)
 
 
-def _with_history(answer: Answer, api: Reader, dedup_key: str, pages: Callable[[tuple[str, str]], bool]) -> Answer:
+def _with_history(answer: Answer, api: Bitbucket, dedup_key: str, pages: Callable[[tuple[str, str]], bool]) -> Answer:
     """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one. `pages`:
     whether the pipeline of a selector can open an alert."""
     outcome, run = answer.outcome, answer.run
@@ -128,7 +123,7 @@ def _with_history(answer: Answer, api: Reader, dedup_key: str, pages: Callable[[
     )
 
 
-def _may_be_the_pagers_own(api: Reader, selector: tuple[str, str], build: Build, definition: Definition) -> bool:
+def _may_be_the_pagers_own(api: Bitbucket, selector: tuple[str, str], build: Build, definition: Definition) -> bool:
     """Whether the pipeline that ended is, or may be, one that this pager runs in: then a failure of its own must not
     start it again for ever."""
     if not definition.may_be_a_pager(selector):

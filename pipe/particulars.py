@@ -16,7 +16,7 @@ from pipe.outcome import Answer, Result
 from pipe.settings import Settings
 
 if TYPE_CHECKING:
-    from pipe.bitbucket.reader import Connect
+    from pipe.bitbucket import Connect
 
 SECONDS = 2.0  # for each thing that Bitbucket's API is asked
 

@@ -21,7 +21,7 @@ from pipe.subject import Subject
 from pipe.wording import Case
 
 if TYPE_CHECKING:
-    from pipe.bitbucket.reader import Connect
+    from pipe.bitbucket import Connect
     from pipe.log import Log
 
 

@@ -22,7 +22,7 @@ from pipe.bitbucket.unreadable import CHECK_WHO_ANSWERS, TRY_LATER, Unreadable
 from pipe.lib import http, wall
 from pipe.settings import Settings
 
-__all__ = ["BUDGET_SECONDS", "Bitbucket", "FailedTests", "PipelineRun", "StepRun", "Unreadable"]
+__all__ = ["BUDGET_SECONDS", "Bitbucket", "Connect", "FailedTests", "PipelineRun", "StepRun", "Unreadable"]
 
 BUDGET_SECONDS = 15.0  # for all that one Bitbucket object is asked, retries and waits included
 ATTEMPT_SECONDS = 7.0  # for one question, so that a second attempt fits into the budget
@@ -142,6 +142,9 @@ class Bitbucket:
             if time.monotonic() - began >= seconds:
                 raise Unreadable("Bitbucket's API: no whole answer in time", CHECK_NETWORK, temporary=True) from None
             raise Unreadable(f"{UNREAD}: {error}", CHECK_WHO_ANSWERS) from None
+
+
+Connect = Callable[[float], Bitbucket]  # with a budget of so many seconds
 
 
 def _segment(uuid: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pipe.bitbucket.runs import FailedTests, PipelineRun, StepRun
+from pipe.bitbucket import Bitbucket
+from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.check.container import Place
 
 REF_TYPES = {"tags": "tag", "pull-requests": "pullrequest"}
 
 
-class Bitbucket:
+class Answers(Bitbucket):
     """Of one pipeline on one ref."""
-
-    time_left = 0.0
 
     def __init__(self, place: Place, *, success: bool) -> None:
         self._place, self._result = place, "SUCCESSFUL" if success else "FAILED"
@@ -37,9 +36,3 @@ class Bitbucket:
 
     def builds(self, branch: str = "") -> tuple[PipelineRun, ...]:
         return ()
-
-    def failed_tests(self, pipeline_uuid: str, step_uuid: str) -> FailedTests:
-        return FailedTests()
-
-    def log_tail(self, pipeline_uuid: str, step_uuid: str) -> tuple[bytes, bool]:
-        return b"", False

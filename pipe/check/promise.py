@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipe import decision, placement, run, subject, wording
 from pipe.build import Build
-from pipe.check.answers import Bitbucket
+from pipe.check.answers import Answers
 from pipe.check.container import REPOSITORY, Place, environ
 from pipe.check.model import Use
 from pipe.check.source import Text
@@ -116,10 +116,8 @@ def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
     withheld = withheld_by(settings)
 
-    def connect(seconds: float) -> Bitbucket:
-        return Bitbucket(place, success=success)
-
-    judged = run.judge(settings, build, definition, placed, connect, lambda line: None)
+    answers = Answers(place, success=success)
+    judged = run.judge(settings, build, definition, placed, lambda seconds: answers, lambda line: None)
     made = judged.decision
     if not judged.case:
         return _Decided(f"{NOTHING}: {next(name for name in FILTERS if name in made.reason)}", withheld=withheld)
