@@ -71,12 +71,9 @@ def ask_about_told(
     except Unreadable as error:  # what the pipeline itself says still counts
         view, trouble = look(run, (), "", pipelines), error
     view = _when_finished(api, view, looked, log)
-    outcome = judge_told(told, view)
-    if trouble:
-        outcome = _troubled(outcome, _why(trouble))
     may_be_own = _may_be_the_pagers_own(api, selector, build, definition)
-    answer = Answer(outcome, about, view.run, may_be_own=may_be_own, trouble=trouble)
-    return _with_history(answer, api, dedup_key, lambda _: True)
+    answer = Answer(judge_told(told, view), about, view.run, may_be_own=may_be_own)
+    return _with_history(_troubled(answer, trouble) if trouble else answer, api, dedup_key, lambda _: True)
 
 
 def _when_finished(api: Bitbucket, view: Look, looked: Callable[[], Look], log: Callable[[str], None]) -> Look:
@@ -111,9 +108,7 @@ def _with_history(answer: Answer, api: Bitbucket, dedup_key: str, pages: Callabl
         newer = next(history.newer, None)
         doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
     except Unreadable as error:
-        unseen = f"the other builds could not be seen: {_why(error)}"
-        trouble = answer.trouble if answer.refused else error
-        return answer._replace(outcome=_troubled(outcome, unseen), trouble=trouble)
+        return _troubled(answer, error, "the other builds could not be seen: ")
     passed = history.newer_passed
     link = f"{SITE}/{answer.about.repository}/pipelines/results/{newer.number}" if newer else ""
     return answer._replace(
@@ -137,11 +132,14 @@ def _may_be_the_pagers_own(api: Bitbucket, selector: tuple[str, str], build: Bui
     return not own.selector_type or own.selector == selector
 
 
-def _troubled(outcome: Outcome, why: str) -> Outcome:
+def _troubled(answer: Answer, error: Unreadable, unseen: str = "") -> Answer:
     """A success is in doubt; of all else the reason says so."""
+    outcome, why = answer.outcome, f"{unseen}{_why(error)}"
     if outcome.result is Result.SUCCESSFUL:
-        return outcome._replace(doubt=outcome.doubt or why)
-    return outcome._replace(reason=f"{outcome.reason}; {why}")
+        outcome = outcome._replace(doubt=outcome.doubt or why)
+    else:
+        outcome = outcome._replace(reason=f"{outcome.reason}; {why}")
+    return answer._replace(outcome=outcome, trouble=answer.trouble if answer.refused else error)
 
 
 def _why(error: Unreadable) -> str:
