@@ -129,7 +129,7 @@ def _name(pattern: str) -> str:
 
 def _link(texts: list[str]) -> Iterator[str]:
     for text in texts:
-        if wrong("LINKS", _a_text(text)) and (address := re.search(r"https?://[^\s\"'\])>,]+", text)):
+        if _said("LINKS", text) and (address := re.search(r"https?://[^\s\"'\])>,]+", text)):
             words = " ".join(re.findall(r"[\w-]+", text.replace(address[0], "")))
             yield f"{words} {address[0]}".strip()
 
@@ -153,9 +153,3 @@ def _typed(value: Any) -> Any:
     if isinstance(value, Text) and value.plain and re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?|true|false|null", value):
         return json.loads(value)
     return value
-
-
-def _a_text(text: str) -> Text:
-    made = Text(text)
-    made.line, made.plain, made.block = 1, True, False
-    return made

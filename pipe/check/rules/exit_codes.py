@@ -9,8 +9,8 @@ from itertools import takewhile
 from pipe.check.model import StepUse, Use
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import text_of
+from pipe.placement import STEPS_OWN_CODE
 
-OWN_CODE = ("$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}")
 MAP_IT = "EXIT_CODE: $BITBUCKET_EXIT_CODE"
 _SWALLOWED = re.compile(r"\|\|\s*(true|:|echo\b|printf\b|exit\s+0)(?!.*\b(exit|return)\s+[1-9$]|.*\bfalse\b)")
 _TEE = re.compile(r"[^|]\|\s*tee\b")
@@ -131,7 +131,7 @@ def exit_code_not_the_steps(checked: Checked) -> Iterator[Found]:
 
 
 def reads_another_code(use: Use) -> bool:
-    return use.is_by_exit_code and text_of(use.variables.get("EXIT_CODE")) not in ("", *OWN_CODE)
+    return use.is_by_exit_code and text_of(use.variables.get("EXIT_CODE")) not in STEPS_OWN_CODE
 
 
 @rule(

@@ -87,13 +87,9 @@ def _kept_out(use: Use, name: str, rows: list[Row]) -> Found:
 
 
 def _is_meant(checked: Checked, use: Use, rows: list[Row]) -> bool:
+    """Whether another item opens the alert that this one acknowledges or resolves; of a change, whether any pages."""
     if use.item.action not in SILENT_ACTIONS or all(row.promise.sends_nothing or row.promise.withheld for row in rows):
         return False
-    return _has_an_opener(checked, use, rows)
-
-
-def _has_an_opener(checked: Checked, use: Use, rows: list[Row]) -> bool:
-    """Whether another item opens the alert that this one acknowledges or resolves; of a change, whether any pages."""
     others = [row for row in checked.rows if row.use.node is not use.node and row.promise.pages]
     if use.item.action == "change":
         return bool(others)

@@ -10,6 +10,7 @@ from pipe import definition_file
 from pipe.check.model import Use
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Map, Seq, shell_lines, text_of
+from pipe.placement import STEPS_OWN_CODE
 
 PAGER_FIRST = """
 after-script:
@@ -49,7 +50,7 @@ def in_script(checked: Checked) -> Iterator[Found]:
 
 def stands_in_script(use: Use) -> bool:
     """Where nothing else tells how it went."""
-    by_hand = use.has_own_action or use.item.exit_code not in ("", "$BITBUCKET_EXIT_CODE", "${BITBUCKET_EXIT_CODE}")
+    by_hand = use.has_own_action or use.item.exit_code not in STEPS_OWN_CODE
     return use.placed.runs_only_after_a_success and not use.item.build_status and not by_hand
 
 

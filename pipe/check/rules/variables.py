@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pipe.check.model import TOKENS, Use
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.source import Seq, text_of
-from pipe.settings import FROM_CONTEXT, ORDINARY, VARIABLES, nearest_variable
+from pipe.settings import FALLBACKS, FROM_CONTEXT, ORDINARY, VARIABLES, nearest_variable
 
 NAMES = {variable.name for variable in VARIABLES}
 # Source: "Variables and secrets" in Bitbucket Cloud's documentation, and logs.
@@ -45,12 +45,8 @@ def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
 def variable_unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if missing := use.unmapped:
-            write = "\n".join(f"{name}: ${_source(name)}" for name in missing)
+            write = "\n".join(f"{name}: ${FALLBACKS.get(name, name)}" for name in missing)
             yield Found(use.line, f"{' and '.join(missing)} of {use.at.label} not mapped.", write)
-
-
-def _source(name: str) -> str:
-    return "PAGERDUTY_INTEGRATION_KEY" if name == "INTEGRATION_KEY" else name
 
 
 @rule("unknown-variable", "The pipe does not read it.", "SEVERITY: critical # for example; docs/variables.md has all")
