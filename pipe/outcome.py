@@ -99,7 +99,9 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *
     told = _told(settings, build, placed)
     told_failure = bool(told and told.result is Result.FAILED)
     if code and code not in settings.ignore_exit_codes:
-        return _broken_step(settings, code, beside_failure=told_failure)
+        whatever = f", whatever BUILD_STATUS ({settings.build_status}) says" if settings.build_status else ""
+        # `told` beside an exit code: this step may only ever run after another pipeline's failure, never turning green.
+        return Outcome(Result.FAILED, f"exit code {code}{whatever}", of_step=True, exit_code=code, told=told_failure)
     has_code = code is not None or bool(settings.bad_exit_code)
     known = () if imports else placed
     says_nothing = code == 0 and bool(known) and not any(one.sees_exit_code for one in known)  # the `$?` of a script
@@ -128,12 +130,6 @@ def without_any_sign(settings: Settings, placed: tuple[Placed, ...]) -> Outcome:
     for_its_pipeline = in_a_final_step(placed) and all(one.item.place == "script" for one in placed)
     of_step = settings.event_action != "auto" and not for_its_pipeline
     return Outcome(Result.UNKNOWN, why.removesuffix("."), of_step)
-
-
-def _broken_step(settings: Settings, code: int, *, beside_failure: bool) -> Outcome:
-    status = f", whatever BUILD_STATUS ({settings.build_status}) says" if settings.build_status else ""
-    # `told` beside an exit code: this step may only ever run after another pipeline's failure, and never turn green.
-    return Outcome(Result.FAILED, f"exit code {code}{status}", of_step=True, exit_code=code, told=beside_failure)
 
 
 def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:

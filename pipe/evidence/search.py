@@ -14,8 +14,6 @@ NEVER_ENTERED = {".git", "node_modules"}
 FOLDERS = ("surefire-reports", "failsafe-reports", "test-results", "test-reports", "TestResults")
 BITBUCKETS_OWN = f"{{,*/,*/*/,*/*/*/,*/*/*/*/}}{{{','.join(FOLDERS)}}}/**/*.xml"
 
-Note = Callable[[str, str], None]  # a file, a folder or a pattern, and what is wrong with it
-
 
 def globs(clone: Path, pattern: str) -> list[Glob]:
     """A pattern relative to the clone, or one that begins with the clone's own path. One that names a folder stands
@@ -32,11 +30,11 @@ def globs(clone: Path, pattern: str) -> list[Glob]:
     return [Glob(inside), *([] if set("*?[{\\") & set(last) else [Glob(f"{inside}/**/*.xml")])]
 
 
-def find(clone: Path, wanted: list[Glob], note: Note, ends: float) -> Iterator[str]:
+def find(clone: Path, wanted: list[Glob], note: Callable[[str, str], None], ends: float) -> Iterator[str]:
     """The paths in the clone of every regular file that a glob fits, a folder's own before those further down, by name.
 
-    No link is followed, for it may lead out of the clone or round in a circle. Ends early at `ends`
-    (`time.monotonic()`), which the caller notices by itself.
+    No link is followed, for it may lead out of the clone or round in a circle. `note` takes a folder that cannot be
+    read, and why. Ends early at `ends` (`time.monotonic()`), which the caller notices by itself.
     """
     pending = [("", [glob.start for glob in wanted])]
     while pending and time.monotonic() < ends:

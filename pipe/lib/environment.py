@@ -11,11 +11,7 @@ _QUOTED = re.compile(r"""\s*(["'])(.*)\1\s*""", re.S)
 def encodable(text: str) -> str:
     """Text that can be encoded: what Python made of bytes that were not valid UTF-8, and of "\\ud800" in JSON, becomes
     U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return re.sub("[\ud800-\udfff]", "\ufffd", text)
-    return text
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def unexpanded(value: str) -> bool:
