@@ -28,7 +28,7 @@ def read_commit(clone: Path, commit: str, conceal: Callable[[str], str] = str) -
     from dulwich.object_store import DiskObjectStore
     from dulwich.objects import Commit
 
-    store = DiskObjectStore(os.path.join(_common(_git_dir(clone)), "objects"))
+    store = DiskObjectStore(os.path.join(clone, ".git", "objects"))
     found = list(islice(store.iter_prefix(commit.encode()), 2))
     if not found:
         raise Unread("not in this clone")
@@ -38,25 +38,6 @@ def read_commit(clone: Path, commit: str, conceal: Callable[[str], str] = str) -
     if kind != Commit.type_num:
         raise Unread("not a commit")
     return _parsed(content, conceal)
-
-
-def _git_dir(clone: Path) -> str:
-    """`.git`, or where it points to: in a linked worktree or a submodule it is a file.
-    https://git-scm.com/docs/gitrepository-layout"""
-    git = os.path.join(clone, ".git")
-    if os.path.isdir(git):
-        return git
-    with open(git) as pointer:
-        return os.path.join(clone, pointer.readline().removeprefix("gitdir:").strip())
-
-
-def _common(git_dir: str) -> str:
-    """Where the objects are: a linked worktree shares them with the others."""
-    try:
-        with open(os.path.join(git_dir, "commondir")) as pointer:
-            return os.path.join(git_dir, pointer.readline().strip())
-    except FileNotFoundError:
-        return git_dir
 
 
 def _parsed(content: bytes, conceal: Callable[[str], str]) -> tuple[str, str]:

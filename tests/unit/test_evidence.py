@@ -83,7 +83,6 @@ HARM = {
     "truncated_pack": (False, f"{NO_COMMIT}not understood (ChecksumMismatch)."),
     "borrowing_in_a_circle": (False, f"{NO_COMMIT}not understood (RecursionError)."),
     "git_of_itself": (False, f"{NO_COMMIT}not understood (NotADirectoryError)."),
-    "endless_git": (False, f"{NO_COMMIT}too large."),
     "fifos": (False, f"{NO_COMMIT}no answer within 2 s."),
     "entity_bomb": (False, f"{NO_TESTS}REASON."),
     "entity_in_a_circle": (False, f"{NO_TESTS}broken XML in line 1."),

@@ -115,8 +115,8 @@ def test_a_clone_that_is_none_is_no_reason_to_warn(pipe, received):
 
 
 def test_evidence_that_hangs_is_cut_off_and_the_page_goes_out(pipe, received):
-    os.mkdir(pipe.clone / ".git")
-    os.mkfifo(pipe.clone / ".git/commondir")  # opening it never ends
+    os.makedirs(pipe.clone / ".git/objects/info")
+    os.mkfifo(pipe.clone / ".git/objects/info/alternates")  # opening it never ends
     started = time.monotonic()
     run = pipe({**FAILS, "BITBUCKET_COMMIT": "ab" * 20})
     assert run.status == 0
