@@ -11,10 +11,10 @@ from pipe.check.model import Use
 from pipe.check.promise import PAGES
 from pipe.check.refs import ELSEWHERE
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.rules.by_hand import A_NAME_EACH, in_words, users_of
+from pipe.check.rules.by_hand import A_NAME_EACH, users_of
 from pipe.check.source import Map, holds_variable, text_of, texts_of
 from pipe.check.table import Row
-from pipe.placement import same_environment
+from pipe.placement import in_words, same_environment
 from pipe.subject import line_of
 
 EVERYTHING = ("*", "**")
@@ -57,7 +57,8 @@ def alert_name_without_clone(checked: Checked) -> Iterator[Found]:
         if row.promise.on_success.startswith("resolves") and not row.use.at.has_clone and row.use.is_by_exit_code:
             others = [one for one in users_of(checked, row) if one.at.pipeline is row.use.at.pipeline]
             if len(others) > 1:
-                yield Found(row.line, f"{in_words(others)} have one ALERT_NAME, and {row.step} has no clone.")
+                steps = in_words([use.placed for use in others])
+                yield Found(row.line, f"{steps} have one ALERT_NAME, and {row.step} has no clone.")
 
 
 @rule(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -10,11 +9,10 @@ from pipe.check.model import Use
 from pipe.check.promise import BY_HAND, openers
 from pipe.check.rule import Checked, Found, rule
 from pipe.check.table import Row
-from pipe.lib.text import listed
+from pipe.placement import in_words
 from pipe.wording import ZERO_IGNORED
 
 USE_IT_TOO = " use the same key"
-MOST_NAMES = 5  # in one sentence
 NAMES_BESIDE_AN_ANCHOR = """
 definitions:
   pager: &pager # the variables, not the list: a list has no merge
@@ -122,7 +120,7 @@ def _at(row: Row) -> str:
 def _what(row: Row, alike: list[Use]) -> str:
     """Which others use its key; else the run's own reason and advice."""
     if len(alike) > 1 and row.use.at.has_clone and not row.use.item.dedup_key:
-        return f"{in_words(alike)} share one key."
+        return f"{in_words([use.placed for use in alike])} share one key."
     names = row.promise.why.removesuffix(USE_IT_TOO)
     if " and " in names and names != row.promise.why:
         return f"{names} share one key. {row.promise.advice}."
@@ -165,14 +163,6 @@ def users_of(checked: Checked, row: Row) -> list[Use]:
     """The uses that could have opened the row's alert."""
     found = openers(row.use, row.places[0], checked.file.definition)
     return [use for one in found for use in checked.file.uses if use.at.step is one.step and use.item is one.item]
-
-
-def in_words(uses: list[Use]) -> str:
-    """`Lint and Unit tests`, with the pipelines' names where there is more than one."""
-    alone = len({use.at.pipeline.label for use in uses}) == 1
-    counts = Counter(use.at.name if alone else use.at.label for use in uses)
-    words = [name if times == 1 else f"{name} ({times} times)" for name, times in counts.items()]
-    return listed(words, MOST_NAMES)
 
 
 for _code, (_why, _write) in WHY.items():
