@@ -26,6 +26,7 @@ settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get
 settings.load_profile("here")
 
 ROOT = Path(__file__).parent.parent
+MORE = int(os.environ.get("MORE", "1"))  # times as many examples of what is generated: `MORE=40 make test`
 KEY = "c0ffee11c0ffee22c0ffee33c0ffee44"
 TOKEN = "ATCTT3xFfGN0-a-token-of-the-repository"
 API_TOKEN = {"ATLASSIAN_ACCOUNT_EMAIL": "ada@example.org", "ATLASSIAN_API_TOKEN": "ATATT3-an-api-token"}

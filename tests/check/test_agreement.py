@@ -5,7 +5,6 @@ The builds here are made apart from the linter's: another shell, other values, n
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pipe.event import Event
 from pipe.evidence import Evidence
 from pipe.run import plan
 from pipe.subject import line_of
+from tests.conftest import MORE
 
 PIPE, DOCKER = "acme/pagerduty-events:1.0.0", "docker://acme/pagerduty-events:1.0.0"
 BRANCHES = ("main", "develop", "feature/login", "feature/a-b", "fix/1", "release/1/2", "wip", "master")
@@ -328,7 +328,7 @@ def compare(
     return made.paged
 
 
-@settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "60")))
+@settings(max_examples=30 * MORE)
 @given(files())
 def test_the_table_promises_what_a_run_sends_and_what_never_pages_has_a_finding(text):
     made = report(Path("bitbucket-pipelines.yml"), text.encode())
@@ -373,7 +373,7 @@ WHY_A_WARNING = {
 }
 
 
-@settings(max_examples=int(os.environ.get("CHECK_EXAMPLES", "60")))
+@settings(max_examples=30 * MORE)
 @given(files())
 def test_what_is_by_hand_or_cannot_be_told_has_a_finding_that_says_why(text):
     made = report(Path("bitbucket-pipelines.yml"), text.encode())

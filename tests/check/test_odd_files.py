@@ -14,6 +14,7 @@ from pipe.check import report
 from pipe.check.report import Report
 from pipe.check.source import Unreadable
 from pipe.definition_file import parse
+from tests.conftest import MORE
 
 FILES = sorted((Path(__file__).parent / "files").glob("*.yml"))[:-1] + sorted(
     (Path(__file__).parent / "examples").glob("*/bad.yml")
@@ -45,7 +46,7 @@ def places(node: object, path: tuple[object, ...] = ()) -> list[tuple[object, ..
     return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100 * MORE)
 @given(st.sampled_from(TEXTS), st.lists(st.tuples(st.floats(0, 0.999), ODD), min_size=1, max_size=3))
 def test_an_odd_value_anywhere(text, changes):
     document = yaml.safe_load(text)
@@ -77,7 +78,7 @@ def checked(text: bytes) -> Report | None:
     return None
 
 
-@settings(max_examples=200)
+@settings(max_examples=80 * MORE)
 @given(st.sampled_from(TEXTS), st.floats(0, 0.999), st.floats(0, 0.999))
 def test_a_part_of_a_file(text, start, end):
     start, end = sorted((int(start * len(text)), int(end * len(text))))

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from pipe import ownership, subject
 from pipe.build import Build
 from pipe.settings import Settings
+from tests.conftest import MORE
 from tests.histories.bitbucket import Ref, Run, StepRun
 from tests.histories.pager import Place, environment
 from tests.histories.pipelines_file import File, Pipeline, Slot
@@ -54,7 +55,7 @@ def keys(file: File) -> Iterator[StepsKey]:
             yield StepsKey(pipeline, step.slot, ref, (given_settings.integration_key, about.key), named, owned)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100 * MORE, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files())
 def test_what_a_step_owns_no_other_step_can_open(file: File) -> None:
     found = list(keys(file))
@@ -68,7 +69,7 @@ def test_what_a_step_owns_no_other_step_can_open(file: File) -> None:
             )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40 * MORE, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files())
 def test_an_only_step_with_a_name_owns_its_key(file: File) -> None:
     """And not by owning nothing: a named step without a namesake in any pipeline owns its key."""

@@ -12,6 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pipe.lib.globs import Glob
+from tests.conftest import MORE
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -156,7 +157,7 @@ def reads_as_written(tree) -> bool:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150 * MORE, deadline=None)
 @given(TREES, st.text("abc/", max_size=7))
 @example(["a/", "**/", "b"], "a/b")
 def test_it_says_what_trying_everything_says(tree, name):

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import Sandbox
+from tests.conftest import MORE
 
 ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef0123456789abcdef"
@@ -673,7 +674,7 @@ def patient_sandbox() -> Iterator[Sandbox]:
 
 
 @given(event=EVENTS | JSON, path=st.sampled_from(["/v2/enqueue", "/v2/change/enqueue"]))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_json_comes_is_taken_in_or_refused_and_can_be_shown(
     patient_sandbox: Sandbox, event: Any, path: str
 ) -> None:
