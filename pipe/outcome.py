@@ -129,7 +129,10 @@ def without_any_sign(settings: Settings, placed: tuple[Placed, ...]) -> Outcome:
         why = f"an exit code of 0 says nothing of the build here{beside}, and there is no token to ask Bitbucket with"
     for_its_pipeline = in_a_final_step(placed) and all(one.item.place == "script" for one in placed)
     of_step = settings.event_action != "auto" and not for_its_pipeline
-    return Outcome(Result.UNKNOWN, why.removesuffix("."), of_step)
+    started = {(one.pipeline.section, one.pipeline.pattern) for one in placed}
+    by_the_api = for_its_pipeline and settings.has_token and not any(one.item.build_status for one in placed)
+    selector = started.pop() if by_the_api and len(started) == 1 else ("", "")  # as the API names it, for the same key
+    return Outcome(Result.UNKNOWN, why.removesuffix("."), of_step, selector=selector)
 
 
 def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:

@@ -29,6 +29,7 @@ PAGES = ["trigger branch/main", "resolve branch/main:result unknown"]
 RESOLVES = ["resolve branch/main", "resolve branch/main:result unknown"]
 ONLY_SEES_AGAIN = ["resolve branch/main:result unknown"]
 UNKNOWN = ["trigger branch/main:result unknown"]
+PAGES_DEFAULT = ["trigger branch/main:default", "resolve branch/main:result unknown"]
 EXPIRED = {"BITBUCKET_ACCESS_TOKEN": "ATCTT3-an-expired-token"}
 
 
@@ -235,6 +236,13 @@ def test_the_user_s_word_and_the_api_where_it_did_not_arrive_are_about_one_alert
     final(ok(), definition=definition, selector=selector, number=813, BUILD_STATUS="successful")
     assert received.sent == PAGES + RESOLVES
     assert received.open == []
+
+
+def test_an_explicit_action_is_about_the_alert_that_the_api_s_answer_opened(final, received):
+    definition = FINAL.replace("branches:\n    main:", "default:").replace("\n      - ", "\n    - ")
+    final(step("unit", "FAILED"), definition=definition, selector=("default", ""))
+    final(ok(), definition=definition, number=813, EVENT_ACTION="resolve")
+    assert received.sent == [*PAGES_DEFAULT, "resolve branch/main:default"]
 
 
 UNREADABLE = [{"EXIT_CODE": "one"}, {"EXIT_CODE": "0", "BUILD_STATUS": "fialed"}]
