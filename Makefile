@@ -21,7 +21,7 @@ pictures: $(VENV)/ready  ## the sandbox's page for docs/pictures; needs chromium
 	$(BIN)/python -m tests.browser.pictures
 
 test: $(VENV)/ready  ## all tests; the container tests too where a Docker engine answers
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(OPTIONS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(OPTIONS)
 
 coverage: $(VENV)/ready  ## which branches of pipe/ the tests that need no process of its own have not taken
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov=pipe tests/unit tests/histories tests/check $(OPTIONS)
