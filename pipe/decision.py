@@ -38,7 +38,7 @@ def decide(settings: Settings, case: Case) -> Decision:
 
 
 def _failure(settings: Settings, case: Case) -> Decision:
-    why = _why_not_resolved(settings, case)
+    why = case.outcome.doubt or _why_not_resolved(settings, case)
     return Decision(
         f"Paging: {case.outcome.reason}.",
         "trigger",

@@ -52,7 +52,8 @@ ADVICE = {
     404: "There is no Events API at this address: check EVENTS_URL and REGION.",
     407: http.PROXY_LOGIN,
     413: "The event is too large for whoever answered: give less in CUSTOM_DETAILS and LINKS.",
-    THROTTLED: "PagerDuty takes about 120 events a minute for one key: send fewer, take a second key, or TIMEOUT: 300.",
+    THROTTLED: "PagerDuty takes about 120 events a minute for one key: "
+    'send fewer, take a second key, or TIMEOUT: "300".',
 }
 
 

@@ -26,7 +26,10 @@ KEPT_EMPTY = (
     "the variable that this script gives as EXIT_CODE or BUILD_STATUS is empty; set it in front of the command, to 0 "
     "or `successful`"
 )
-SHELLS_CODE = "`EXIT_CODE: $?` reads 0 in every after-script, and BITBUCKET_EXIT_CODE did not come beside it"
+SHELLS_CODE = (
+    "a step with this name gives `EXIT_CODE: $?`, which reads 0 in every after-script, and BITBUCKET_EXIT_CODE did not "
+    "come"
+)
 
 
 class Result(Enum):
@@ -51,7 +54,7 @@ class Outcome(NamedTuple):
     failed_step_uuid: str = ""
     skipped: tuple[str, ...] = ()  # steps that did not run
     error: str = ""  # Bitbucket's own words: "Container 'Build' exceeded memory limit."
-    doubt: str = ""  # why a success may not be one
+    doubt: str = ""  # why a success may not be one, this or a later one
     unfinished: bool = False  # to be asked again: other steps are still running
     selector: tuple[str, str] = ("", "")  # what started the pipeline, by Bitbucket's API or as a told run was told
 
@@ -108,14 +111,14 @@ def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *
     if told and (told_failure or not has_code or says_nothing):
         return told
     if has_code:
-        return _step(settings, known)
+        return _step(settings, placed, imports=imports)
     if settings.build_status:
         result = {"successful": Result.SUCCESSFUL, "stopped": Result.STOPPED}.get(settings.build_status, Result.FAILED)
         return Outcome(result, f"BUILD_STATUS is {settings.build_status}")
     if settings.bad_build_status:
         return without_any_sign(settings, placed)
     if known and all(one.runs_only_after_a_success for one in known):
-        if any(one.sees_exit_code or one.item.build_status for one in known):
+        if all(one.sees_exit_code or one.item.build_status for one in known):
             return Outcome(Result.UNKNOWN, KEPT_EMPTY, of_step=True)
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return None
@@ -135,9 +138,8 @@ def without_any_sign(settings: Settings, placed: tuple[Placed, ...]) -> Outcome:
     return Outcome(Result.UNKNOWN, why.removesuffix("."), of_step, selector=selector)
 
 
-def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
-    """An exit code of 0, one that is ignored, or one that cannot be read. `placed`: all places where this run can
-    stand, where those are known."""
+def _step(settings: Settings, placed: tuple[Placed, ...], *, imports: bool) -> Outcome | None:
+    """An exit code of 0, one that is ignored, or one that cannot be read."""
     if settings.build_status in ("failed", "error", "expired"):
         return Outcome(Result.FAILED, f"BUILD_STATUS is {settings.build_status}", of_step=True)
     if unreadable := settings.bad_exit_code or settings.bad_build_status:
@@ -145,11 +147,11 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
     if (code := settings.exit_code) in settings.ignore_exit_codes:
         return Outcome(Result.IGNORED, f"exit code {code} is among IGNORE_EXIT_CODES", of_step=True, exit_code=code)
     here = [one for one in placed if one.sees_exit_code]
-    if any(one.step.final for one in placed) and all(one.step.final for one in here):
+    if not imports and any(one.step.final for one in placed) and all(one.step.final for one in here):
         return None  # a final step's own exit code, or the `$?` of its script, tells nothing of the build
     if not settings.has_own_exit_code and any(one.item.exit_code in SHELLS for one in here):
         return Outcome(Result.UNKNOWN, SHELLS_CODE, of_step=True)
-    if placed and not here and all(one.runs_only_after_a_success for one in placed):
+    if not imports and placed and not here and all(one.runs_only_after_a_success for one in placed):
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)
     return Outcome(Result.SUCCESSFUL, "exit code 0", of_step=True, exit_code=0)
 
@@ -157,7 +159,8 @@ def _step(settings: Settings, placed: tuple[Placed, ...]) -> Outcome | None:
 def _told(settings: Settings, build: Build, placed: tuple[Placed, ...]) -> Outcome | None:
     """How another pipeline ended, where that started this run; also where the file takes BUILD_STATUS from it."""
     status = build.told.status
-    if not status and placed and all(TRIGGER_STATUS in one.item.build_status for one in placed):
+    giving = [one.item.build_status for one in placed if one.item.build_status]
+    if not status and giving and all(TRIGGER_STATUS in text for text in giving):
         status = settings.build_status.upper() or ("an unknown word" if settings.bad_build_status else "")
     if not status:
         return None

@@ -99,6 +99,8 @@ def globs(values: list[str]) -> tuple[str, ...]:
     """Patterns separated by spaces. What is written in another language is refused: it would match nothing, and page
     nobody."""
     patterns = words(values)
+    if patterns == ("all",):
+        raise ValueError(f"{quoted('all')} is no pattern: leave the variable out, or write **")
     for pattern in patterns:
         if len(pattern) > MAX_PATTERN_LENGTH:
             raise ValueError(f"{quoted(pattern)} is no pattern: it is longer than {MAX_PATTERN_LENGTH} characters")

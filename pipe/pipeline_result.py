@@ -22,8 +22,8 @@ KNOWN_STATES = ("PENDING", "READY", "IN_PROGRESS", "COMPLETED")
 MAX_NAMED_STEPS = 3  # in one sentence
 
 OWN_CODE_MISSING = (
-    "all other steps passed, but this step's own exit code is missing: map `EXIT_CODE: $BITBUCKET_EXIT_CODE`; a "
-    "`final:` step needs a name that no step with an after-script has"
+    "this step's own exit code is missing: map `EXIT_CODE: $BITBUCKET_EXIT_CODE`; a `final:` step needs a name that no "
+    "step with an after-script has"
 )
 ALONE = "Bitbucket lists no other step, and a step cannot judge itself"
 
@@ -181,7 +181,9 @@ def _strange_pipeline(look: Look) -> Outcome | None:
 
 
 def _own_code_missing(look: Look) -> Outcome | None:
-    return Outcome(Result.UNKNOWN, OWN_CODE_MISSING) if look.own_code_missing else None
+    if not look.own_code_missing:
+        return None
+    return Outcome(Result.UNKNOWN, f"all other steps passed, but {OWN_CODE_MISSING}")
 
 
 def _passed(look: Look) -> Outcome:
@@ -208,7 +210,10 @@ def _failure(look: Look, reason: str) -> Outcome:
     steps = look.broken or tuple(step for step in look.steps if step.error)
     error = next((step.error for step in steps if step.error), look.run.error)
     uuid = next((step.uuid for step in steps if step.uuid), "")
-    return Outcome(Result.FAILED, reason, failed_steps=_names_of(steps), failed_step_uuid=uuid, error=error)
+    doubt = OWN_CODE_MISSING if look.own_code_missing else ""  # of a later success too
+    return Outcome(
+        Result.FAILED, reason, failed_steps=_names_of(steps), failed_step_uuid=uuid, error=error, doubt=doubt
+    )
 
 
 def _ignored(pipelines: tuple[Pipeline, ...]) -> frozenset[str]:

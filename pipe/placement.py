@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -81,14 +79,15 @@ class Placed(NamedTuple):
 
 
 def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str) -> tuple[Placed, ...]:
-    """Where in the file this very run can stand."""
-    return tuple(
+    """Where in the file this very run can stand: in its environment, or where none fits in any, since
+    BITBUCKET_DEPLOYMENT_ENVIRONMENT may not have reached the pipe."""
+    found = tuple(
         one
         for one in _items(definition, definition.possible(build))
-        if in_environment(one.step, build.environment)
-        and _could_be(one.item.alert_name, alert_name)
-        and _could_be(one.item.dedup_key, dedup_key)
+        if _could_be(one.item.alert_name, alert_name) and _could_be(one.item.dedup_key, dedup_key)
     )
+    here = tuple(one for one in found if in_environment(one.step, build.environment))
+    return found if not here and not build.environment else here
 
 
 def openers(
@@ -148,9 +147,21 @@ def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Pl
 
 
 def _could_be(text: str, value: str) -> bool:
-    """Whether the step's shell can have made the value of the text: what stands around each `$` decides."""
-    parts = _literal_parts(text)
-    return value == parts[0] if len(parts) == 1 else fnmatchcase(value, "*".join(map(glob.escape, parts)))
+    """Whether the step's shell can have made the value of the text: what stands around each `$` decides. (No regular
+    expression: the text may be anybody's, and this is not behind the wall.)"""
+    first, *others = _literal_parts(text)
+    if not others:
+        return value == first
+    *middle, last = others
+    at, end = len(first), len(value) - len(last)
+    if not value.startswith(first) or not value.endswith(last):
+        return False
+    for part in middle:
+        found = value.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
 
 
 @lru_cache(maxsize=1024)

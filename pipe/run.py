@@ -128,16 +128,24 @@ def _answer(
     if outcome and outcome.of_another:
         return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log)
     answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log)
-    if any(one.item.build_status for one in placed):  # whose key knows no selector, and this is the same alert
-        answer = answer._replace(outcome=answer.outcome._replace(selector=("", "")))
-    return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
+    found = _with_the_key_of_a_status(answer.outcome, definition, placed)
+    return answer._replace(outcome=_beside_a_bad_value(outcome, found, placed) if outcome else found)
+
+
+def _with_the_key_of_a_status(found: Outcome, definition: Definition, placed: tuple[Placed, ...]) -> Outcome:
+    """Where BUILD_STATUS may open the same alert, which knows no selector, that of the API's answer goes."""
+    own = definition.selected(found.selector)
+    apart = own and own.section in ("default", "custom") and not own.imported  # with keys of their own
+    giving = any(one.item.build_status for one in placed if not apart or one.pipeline is own)
+    return found._replace(selector=("", "")) if giving else found
 
 
 def _beside_a_bad_value(bad: Outcome, found: Outcome, placed: tuple[Placed, ...]) -> Outcome:
     """What Bitbucket says beside an exit code or BUILD_STATUS that cannot be read: a failure counts; all else only in a
     `final:` step, elsewhere the value may have been the failure."""
-    tells = found.result is not Result.UNKNOWN and placement.in_a_final_step(placed)
-    return found if found.result is Result.FAILED or tells else bad
+    if placement.in_a_final_step(placed):
+        return bad if found.result is Result.UNKNOWN else found
+    return found._replace(doubt=bad.reason) if found.result is Result.FAILED else bad
 
 
 def _case(settings: Settings, definition: Definition, placed: tuple[Placed, ...], answer: Answer) -> Case:

@@ -82,7 +82,9 @@ class Settings:
     alert_name: str = _variable(
         parsing.line, "What this alert is about, e.g. `unit tests`; part of dedup key and summary.")
     dedup_key: str = _variable(
-        parsing.line, "Replaces the dedup key. Put `$BITBUCKET_BRANCH` into it: without it, it is resolved by hand.")
+        parsing.line, "Replaces the dedup key. Its place must stand in it as a whole word, else nothing resolves its "
+        "alert: `$BITBUCKET_BRANCH`, in a deployment `$BITBUCKET_DEPLOYMENT_ENVIRONMENT`, else `$BITBUCKET_TAG` or "
+        "`$BITBUCKET_PR_ID`.")
     summary: str = _variable(parsing.line, "Replaces the summary, at most 1024 characters.")
     severity: str = _variable(
         parsing.one_of(*SEVERITIES), "`critical`, `error`, `warning` or `info`.", default="error", shown="error")
@@ -97,9 +99,9 @@ class Settings:
         "them.", default=(), many=True)
     branches: tuple[str, ...] = _variable(
         parsing.globs, "Glob patterns, an array or separated by spaces: a run with another branch (in a pull request: "
-        "another destination) sends nothing.", default=(), many=True, shown="all", bad=FILTER)
+        "another destination) sends nothing.", default=(), many=True, shown="every branch", bad=FILTER)
     tags: tuple[str, ...] = _variable(
-        parsing.globs, "The same for runs on a tag.", default=(), many=True, shown="all", bad=FILTER)
+        parsing.globs, "The same for runs on a tag.", default=(), many=True, shown="every tag", bad=FILTER)
     pull_requests: bool = _variable(
         parsing.boolean, "Whether pull-request runs send anything.", default=False, shown="false", bad=FILTER,
         if_bad=True)
@@ -123,11 +125,14 @@ class Settings:
         parsing.boolean, "Print the event instead of sending it; needs no key.", default=False, shown="false")
     debug: bool = _variable(parsing.boolean, "Log more.", default=False, shown="false")
     bitbucket_access_token: str = _variable(
-        parsing.trimmed, "Access token (scope Pipelines: read), with which the pipe reads pipelines.", secret=True)
+        parsing.trimmed, "Access token (scope Pipelines: read), with which the pipe reads pipelines.",
+        shown="$BITBUCKET_ACCESS_TOKEN", secret=True)
     atlassian_account_email: str = _variable(
-        parsing.trimmed, "Instead of an access token, with `ATLASSIAN_API_TOKEN`: the account's e-mail address.")
+        parsing.trimmed, "Instead of an access token, with `ATLASSIAN_API_TOKEN`: the account's e-mail address.",
+        shown="$ATLASSIAN_ACCOUNT_EMAIL")
     atlassian_api_token: str = _variable(
-        parsing.trimmed, "Instead of an access token: a scoped API token.", secret=True)
+        parsing.trimmed, "Instead of an access token: an API token with the scope read:pipeline:bitbucket.",
+        shown="$ATLASSIAN_API_TOKEN", secret=True)
     bitbucket_api_url: str = _variable(
         parsing.base_address, "Another base address of Bitbucket's API, for tests and relays.",
         default="https://api.bitbucket.org/2.0", shown="https://api.bitbucket.org/2.0")
@@ -235,7 +240,8 @@ def _add_bitbuckets_own_exit_code(
     if own == 0 or given not in (0, None, *values["ignore_exit_codes"]):
         return ()
     values["exit_code"] = own
-    counted = f"EXIT_CODE is 0 but BITBUCKET_EXIT_CODE is {own}: counted as a failure"
+    ignored = own in values["ignore_exit_codes"]
+    counted = f"EXIT_CODE is 0 but BITBUCKET_EXIT_CODE is {own}: {'it counts' if ignored else 'counted as a failure'}"
     return (f"{counted}; write `EXIT_CODE: $BITBUCKET_EXIT_CODE`.",) if given == 0 else ()
 
 

@@ -44,9 +44,11 @@ def resolves(case: Case, why_not: str) -> str:
         if case.outcome.failed_steps and _may_be_skipped(case):
             steps = [f'"{name}"' for name in case.outcome.failed_steps[:MAX_NAMED_STEPS]]
             text += f" in which {listed(steps, MAX_NAMED_STEPS)} ran"
+        provided = ["a condition under triggers is met by it"] if case.outcome.told else []
         if case.siblings:
-            text += f", if no other of its pipelines ({', '.join(case.siblings[:MAX_NAMED_STEPS])}) failed last"
-    return text + (_until_then(case) if _may_be_skipped(case) or case.siblings else "")
+            provided.append(f"no other of its pipelines ({', '.join(case.siblings[:MAX_NAMED_STEPS])}) failed last")
+        text += f", if {' and '.join(provided)}" if provided else ""
+    return text + (_until_then(case) if _may_be_skipped(case) or case.siblings or case.outcome.told else "")
 
 
 def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:

@@ -72,6 +72,12 @@ def list_of_80_000_items(clone: Path) -> None:
     _write(clone, PIPELINES, ["pipelines:\n  default:\n", PLAIN_STEP, "x:\n", *["- a\n"] * 80_000])
 
 
+def names_of_33_000_variables(clone: Path) -> None:
+    """Nine pipes in one step, whose names could be any other in very many ways."""
+    item = "            - {pipe: acme/pagerduty-events:1.0.0, variables: {ALERT_NAME: '%sN'}}\n" % ("$a-" * 33_000)
+    _write(clone, PIPELINES, ["pipelines:\n  default:\n", PLAIN_STEP, *[item] * 9])
+
+
 def deep_yaml(clone: Path) -> None:
     _write(clone, PIPELINES, "[" * 100_000)
 
@@ -328,7 +334,7 @@ def plain(clone: Path) -> None:
 ALL: dict[str, Callable[[Path], object]] = {
     make.__name__: make
     for make in (
-        merge_bomb, alias_bomb, list_of_80_000_items, deep_yaml, endless_yaml,
+        merge_bomb, alias_bomb, list_of_80_000_items, names_of_33_000_variables, deep_yaml, endless_yaml,
         delta_of_500_mb, commit_of_500_mb, chain_of_200_000_deltas, delta_of_itself, truncated_pack, loose_of_500_mb,
         indexes_100_000, borrowing_in_a_circle, git_of_itself, endless_git, commits_10_000,
         entity_bomb, entity_in_a_circle, entity_from_outside, report_of_20_mb, report_without_an_end, text_without_an_end,

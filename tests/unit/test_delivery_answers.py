@@ -25,7 +25,7 @@ CHECK_KEY = (
     'Check that the key is the integration key of an "Events API v2" integration, and that REGION is the account\'s: '
     "eu if its address has .eu. in it, else us."
 )
-TOO_MANY = "PagerDuty takes about 120 events a minute for one key: send fewer, take a second key, or TIMEOUT: 300."
+TOO_MANY = 'PagerDuty takes about 120 events a minute for one key: send fewer, take a second key, or TIMEOUT: "300".'
 FINAL_ADDRESS = "Give the final address as EVENTS_URL."
 
 

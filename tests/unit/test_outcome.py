@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from pipe.bitbucket import Unreadable
 from pipe.build import Told
-from pipe.outcome import KEPT_EMPTY, MISPLACED, SHELLS_CODE, Outcome, Result, by_variables, without_any_sign
+from pipe.outcome import (
+    KEPT_EMPTY,
+    MISPLACED,
+    SHELLS_CODE,
+    Answer,
+    Outcome,
+    Result,
+    by_variables,
+    unasked,
+    without_any_sign,
+)
 from pipe.placement import placed
 from pipe.settings import Settings
 from tests.unit.files import DEFAULT, MAIN, read, step
@@ -13,8 +24,10 @@ from tests.unit.files import DEFAULT, MAIN, read, step
 F, S, T, X, M, U = Result.FAILED, Result.SUCCESSFUL, Result.STOPPED, Result.IGNORED, Result.MISPLACED, Result.UNKNOWN
 AFTER, FINAL_AFTER = DEFAULT % step(), DEFAULT % step(kind="final")
 FINAL, SCRIPT = DEFAULT % step(kind="final", where="script"), DEFAULT % step(where="script")
+KEPT_BESIDE_PLAIN = DEFAULT % f"{step(where='script')}, {step('b', where='script', exit_code='$CODE')}"
 SCRIPT_AND_IMPORT = SCRIPT.removesuffix("}") + ", custom: {nightly: {import: 'a:b:c'}}}"
 TOLD_STATUS = DEFAULT % step(where="script", build_status="$BITBUCKET_TRIGGER_PIPELINE_STATUS")
+TOLD_BESIDE = DEFAULT % f"{step(where='script', build_status='$BITBUCKET_TRIGGER_PIPELINE_STATUS')}, {step('b')}"
 TOLD_AND_FINAL = DEFAULT % (
     step(where="script", build_status="$BITBUCKET_TRIGGER_PIPELINE_STATUS")
     + ", "
@@ -22,6 +35,7 @@ TOLD_AND_FINAL = DEFAULT % (
 )
 SHELLS_STEP = step(exit_code="'$?'")
 SHELLS = DEFAULT % step(exit_code="'${?}'")
+SHELLS_AND_IMPORT = SHELLS.removesuffix("}") + ", custom: {nightly: {import: 'a:b:c'}}}"
 TRIGGERED = (
     "triggers: {repository-push: [{condition: a, pipelines: [told]}]}\npipelines: {custom: {told: [%s]}}"
     % step(where="script")
@@ -113,6 +127,48 @@ def test_what_an_event_action_sends_is_about_what_would_have_been_judged(text, a
     assert without_any_sign(Settings(event_action=action), here).of_step is step
 
 
+FINAL_IN_TWO = FINAL.removesuffix("}") + ", branches: {main: [%s]}}" % step(kind="final", where="script")
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "selector"),
+    [
+        (FINAL, {}, ("default", "")),
+        (FINAL.replace("default:", "branches: {main:") + "}", {}, ("branches", "main")),
+        (FINAL, {"bitbucket_access_token": ""}, ("", "")),
+        (FINAL_AFTER, {}, ("", "")),
+        (SCRIPT, {}, ("", "")),
+        (FINAL_IN_TWO, {}, ("", "")),
+        (DEFAULT % step(kind="final", where="script", build_status="$RESULT"), {}, ("", "")),
+    ],
+)
+def test_an_event_action_is_about_the_key_of_the_api_s_answer(text, more, selector):
+    given = Settings(**{"event_action": "resolve", "bitbucket_access_token": "t", **more})
+    assert without_any_sign(given, placed(read(text), MAIN, "", "")).selector == selector
+
+
+def test_without_bitbucket_an_outcome_is_about_this_build_or_the_one_that_it_is_told_of():
+    here = MAIN._replace(told=Told("FAILED", "{1}", "custom", "pager"))
+    known = read(
+        "triggers: {pipeline-completed: [{condition: a, pipelines: [pager]}]}\npipelines: {custom: {pager: []}}"
+    )
+    own, of_another = Outcome(F, ""), Outcome(F, "", told=True)
+    assert unasked(own, here, known) == Answer(own, here)
+    assert unasked(of_another, here, known) == Answer(of_another, here.told_of(), may_be_own=True)
+    elsewhere = here._replace(told=Told("FAILED", "{1}", "custom", "nightly"))
+    assert unasked(of_another, elsewhere, known) == Answer(of_another, elsewhere.told_of())
+
+
+def test_a_failure_s_page_says_what_could_not_be_read_beside_it():
+    refused = Unreadable("it refused", "Renew it.", refused=True)
+    found = Answer(Outcome(F, ""), MAIN, trouble=refused)
+    assert (found.refused, found.warnings) == (True, ("it refused. Renew it.",))
+    assert found._replace(outcome=Outcome(U, "")).warnings == ()
+    silent = Answer(Outcome(F, ""), MAIN)
+    assert (silent.refused, silent.warnings) == (False, ())
+    assert not Answer(Outcome(F, ""), MAIN, trouble=Unreadable("late", "Wait.")).refused
+
+
 def ended(result: Result, word: str) -> Outcome:
     unknown = ", which the pipe does not know" if result is U else ""
     return Outcome(result, f"Bitbucket says that the pipeline ended as {word}{unknown}", told=True)
@@ -175,6 +231,8 @@ def test_what_is_told_comes_with_what_started_that_pipeline():
         (TOLD_STATUS, "PAUSED", ended(U, "an unknown word")),
         (TOLD_STATUS, "", Outcome(U, KEPT_EMPTY, of_step=True)),
         (TOLD_AND_FINAL, "FAILED", Outcome(F, "BUILD_STATUS is failed")),
+        (TOLD_BESIDE, "FAILED", ended(F, "FAILED")),
+        (AFTER, "FAILED", Outcome(F, "BUILD_STATUS is failed")),
         (DEFAULT % step(where="script", build_status="$STATUS"), "FAILED", Outcome(F, "BUILD_STATUS is failed")),
         (
             DEFAULT % step(where="script", build_status="$STATUS"),
@@ -224,6 +282,10 @@ def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
         (DEFAULT % step(where="script", exit_code="'$?'"), {}, Outcome(M, MISPLACED, of_step=True)),
         (DEFAULT % step(where="script", build_status="$RESULT"), {}, Outcome(U, KEPT_EMPTY, of_step=True)),
         (SHELLS, {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
+        (SHELLS_AND_IMPORT, {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
+        (DEFAULT % step(exit_code="'$?'", more=", deployment: production"), {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
+        (DEFAULT % step(kind="final", exit_code="'$?'"), {"exit_code": "0"}, None),
+        (KEPT_BESIDE_PLAIN, {}, Outcome(M, MISPLACED, of_step=True)),
         (SHELLS, {"exit_code": "0", "bitbucket_exit_code": "0"}, of_step(S, "exit code 0", 0)),
         (SHELLS, {"exit_code": "0", "build_status": "failed"}, of_step(F, "BUILD_STATUS is failed")),
         (DEFAULT % ", ".join([SHELLS_STEP, step("b")]), {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),

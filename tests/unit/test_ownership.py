@@ -172,6 +172,7 @@ def test_where_the_environment_did_not_arrive_a_name_in_two_of_them_is_one_key()
     assert owns(DEFAULT % production, "deploy")
     assert owns(DEFAULT % f"{staging}, {production}", "called in a script line")
     assert not owns(DEFAULT % step(more=", deployment: production"))
+    assert owns(DEFAULT % f"{staging}, {production}", "deploy", build=DEPLOY._replace(environment="qa"))
 
 
 PROD_EU = ["Prod EU", "Prod (EU)", "_prod__EU_"]

@@ -138,8 +138,12 @@ def test_what_started_the_pipeline_is_handed_on():
 
 def test_in_a_custom_pipeline_that_the_file_does_not_show_the_asking_step_is_an_ordinary_one():
     nightly = RUNNING._replace(selector_type="custom", selector_pattern="nightly")
-    assert judged(OK, run=nightly).reason == OWN_CODE_MISSING
-    assert judged(step("FAILED"), run=nightly).result is F
+    assert judged(OK, run=nightly).reason == f"all other steps passed, but {OWN_CODE_MISSING}"
+    assert (judged(step("FAILED"), run=nightly).result, judged(step("FAILED"), run=nightly).doubt) == (
+        F,
+        OWN_CODE_MISSING,
+    )
+    assert judged(step("FAILED")).doubt == ""
     assert judge_told(TOLD[S], look(nightly, (OK,), "", ())).doubt == ""
     shown = read(
         "pipelines: {custom: {nightly: [%s, %s]}}" % (in_file(), in_file("page", kind="final", where="script"))

@@ -126,7 +126,7 @@ def test_good_values(environ, expected):
         ("CUSTOM_DETAILS", "[" * 100_000), ("CUSTOM_DETAILS", '{"a":' * 60 + "1" + "}" * 60), ("CUSTOM_DETAILS", '{"a": 1e999}'),
         ("LINKS", "Runbook"), ("LINKS", "x ftp://y"), ("LINKS_COUNT", "many"), ("LINKS_COUNT", "-1"), ("BRANCHES_COUNT", "999999"),
         ("TIMEOUT", "0.001"), ("TIMEOUT", "0.9"),
-        ("BRANCHES", "main, dev"), ("BRANCHES", "[main]"), ("BRANCHES", "main|develop"), ("BRANCHES", "(main|develop)"), ("BRANCHES", "main;develop"),
+        ("BRANCHES", "all"), ("TAGS", "all"), ("BRANCHES", "main, dev"), ("BRANCHES", "[main]"), ("BRANCHES", "main|develop"), ("BRANCHES", "(main|develop)"), ("BRANCHES", "main;develop"),
         ("BRANCHES", "^main$"), ("BRANCHES", "main$"), ("BRANCHES", "/main"), ("BRANCHES", "{main}"), ("BRANCHES", "refs/heads/main"), ("BRANCHES", "{main, dev}"), ("BRANCHES", '["main"]'), ("BRANCHES", 'main "dev"'),
         ("BRANCHES", "{main,dev"), ("BRANCHES", "!dev"), ("BRANCHES", "release/.*"), ("BRANCHES", "main/"), ("BRANCHES", "a..b"), ("BRANCHES", "main~1"), ("BRANCHES", "origin:main"), ("BRANCHES", "m" * 251), ("BRANCHES", "{" + "," * 100_000), ("BRANCHES", "a[b"), ("TAGS", "refs/tags/v1"), ("SEVERITY_COUNT", "1"), ("IGNORE_EXIT_CODES", "130 x"), ("LOG_LINES", "-5"), ("BITBUCKET_API_URL", "api"),
     ],
@@ -211,7 +211,9 @@ def test_a_secret_in_what_is_shown_is_masked_before_anything_is_cut():
 def test_bitbucket_s_own_exit_code_of_a_failure_beats_a_zero_that_was_mapped():
     settings = read({**GOOD, "EXIT_CODE": "0", "BITBUCKET_EXIT_CODE": "2"})
     assert settings.exit_code == 2
-    assert "write `EXIT_CODE: $BITBUCKET_EXIT_CODE`" in settings.notices[0]
+    assert "counted as a failure; write `EXIT_CODE: $BITBUCKET_EXIT_CODE`" in settings.notices[0]
+    ignored = read({**GOOD, "EXIT_CODE": "0", "BITBUCKET_EXIT_CODE": "2", "IGNORE_EXIT_CODES": "2"})
+    assert (ignored.exit_code, "is 2: it counts" in ignored.notices[0]) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,19 @@ def test_the_user_s_word_and_the_api_where_it_did_not_arrive_are_about_one_alert
     assert received.open == []
 
 
+def test_a_custom_pipeline_keeps_its_key_beside_another_one_that_gives_a_status(final, received):
+    final_step = "{final: {name: page, script: [%s]}}" % PAGER.replace("$T}", "$T, BUILD_STATUS: $RESULT}")
+    definition = "pipelines: {default: [%s, %s], custom: {nightly: [%s]}}" % (
+        "{step: {name: unit, script: [make]}}",
+        final_step,
+        "{step: {script: [%s]}}" % PAGER,
+    )
+    final(definition=definition, selector=("default", ""), BUILD_STATUS="failed")
+    final(ok(), definition=definition, selector=("custom", "nightly"), number=813)
+    assert received.sent[2:] == ["resolve branch/main:custom/nightly", "resolve branch/main:result unknown"]
+    assert received.open == ["branch/main"]
+
+
 def test_an_explicit_action_is_about_the_alert_that_the_api_s_answer_opened(final, received):
     definition = FINAL.replace("branches:\n    main:", "default:").replace("\n      - ", "\n    - ")
     final(step("unit", "FAILED"), definition=definition, selector=("default", ""))
@@ -286,6 +299,16 @@ def test_an_after_script_whose_exit_code_is_missing_does_not_take_the_other_step
     run = final(ok("build"), definition=AFTER_SCRIPT)
     assert (run.status, received.sent) == (1, UNKNOWN)
     assert "this step's own exit code is missing" in received.details["reason"]
+
+
+@pytest.mark.parametrize("code", ["", "abc"])
+def test_a_failure_of_another_step_beside_it_is_resolved_by_hand_since_no_success_will_be_told(final, received, code):
+    run = final(step("build", "FAILED"), definition=AFTER_SCRIPT, EXIT_CODE=code)
+    assert (run.status, received.sent) == (1 if code else 0, PAGES)
+    why = 'EXIT_CODE: "abc" is not an integer; it tells nothing' if code else "this step's own exit code is missing"
+    assert received.details["resolves"].startswith(f"by hand: {why}")
+    assert "; until then no failure of this pipeline on main pages again" in received.details["resolves"]
+    assert "This alert will not resolve by itself: " in run.yellow
 
 
 # --- Out of order. ----------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def told_without_token(checked: Checked) -> Iterator[Found]:
     "then no failure of it pages again.",
     """
 condition: >-
-  BITBUCKET_TRIGGER_PIPELINE_STATUS == "SUCCESSFUL" && (BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "tags"
+  BITBUCKET_TRIGGER_PIPELINE_STATUS != "FAILED" && (BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "tags"
   || BITBUCKET_TRIGGER_PIPELINE_SELECTOR_PATTERN == "nightly")
 """,
 )
@@ -81,10 +81,11 @@ def told_of_failures_only(checked: Checked) -> Iterator[Found]:
 
 @rule(
     "told-loop",
-    "The end of that pipeline meets the condition too, so it starts itself for ever.",
+    "The end of that pipeline meets the condition too, so it may start itself for ever: whether Bitbucket lets it is "
+    "not documented.",
     """
 condition: >-
-  BITBUCKET_TRIGGER_PIPELINE_STATUS == "SUCCESSFUL" && (BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "branches"
+  BITBUCKET_TRIGGER_PIPELINE_STATUS != "FAILED" && (BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "branches"
   || BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "default")
 """,
 )

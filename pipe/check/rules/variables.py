@@ -26,8 +26,8 @@ _SET_BY_SHELL = re.compile(r"\b(BITBUCKET_\w+)=")
 
 @rule(
     "exit-code-unmapped",
-    "`docker://` reads no pipe.yml, which would fill it in. Without an exit code each build pages a warning: whether "
-    "it passed cannot be told.",
+    "`docker://` reads no pipe.yml, which would fill it in, and whether it arrives without that is not documented: if "
+    "not, each build pages a warning that it cannot be told whether it passed.",
     "EXIT_CODE: $BITBUCKET_EXIT_CODE",
 )
 def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
@@ -39,7 +39,8 @@ def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
 
 @rule(
     "variable-unmapped",
-    "`docker://` reads no pipe.yml, which would fill it in: the alert then belongs to another place, or is never sent.",
+    "`docker://` reads no pipe.yml, which would fill it in, and whether it arrives without that is not documented: if "
+    "not, the alert belongs to another place, or is never sent.",
     "BITBUCKET_TAG: $BITBUCKET_TAG",
 )
 def variable_unmapped(checked: Checked) -> Iterator[Found]:
