@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipe.bitbucket import Bitbucket
+from pipe.bitbucket import Bitbucket, Unreadable
 from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.check.container import Place
 
@@ -10,13 +10,15 @@ REF_TYPES = {"tags": "tag", "pull-requests": "pullrequest"}
 
 
 class Answers(Bitbucket):
-    """Of one pipeline on one ref."""
+    """Of one pipeline on one ref; `told`: of one that ended, which is asked for by its uuid alone."""
 
-    def __init__(self, place: Place, *, success: bool) -> None:
-        self._place, self._result = place, "SUCCESSFUL" if success else "FAILED"
+    def __init__(self, place: Place, *, success: bool, told: bool) -> None:
+        self._place, self._result, self._told = place, "SUCCESSFUL" if success else "FAILED", told
 
     def pipeline(self, uuid: str) -> PipelineRun:
         """The one that ended, by its uuid; else the run's own, which is in progress."""
+        if self._told and not uuid:
+            raise Unreadable("the UUID of the pipeline is not known", "Map BITBUCKET_TRIGGER_PIPELINE_UUID.")
         section = self._place.pipeline.section
         return PipelineRun(
             uuid,

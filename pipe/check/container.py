@@ -47,6 +47,8 @@ def environ(use: Use, place: Place, *, success: bool) -> dict[str, str]:
             found |= {name: GOOD_VALUES[name]} if name in GOOD_VALUES else {}
         elif name == "BUILD_STATUS" and "$" in value and STATUS not in value:
             found[name] = "successful" if success else "failed"
+        elif name == "EXIT_CODE" and use.keeps_a_code:
+            found[name] = "0" if success else "1"
         else:
             found |= _given(name, value, shell)
     return {**found, "DEBUG": ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,18 @@ class Use:
     @property
     def is_by_exit_code(self) -> bool:
         return self.item.place == "after-script"
+
+    @property
+    def keeps_a_code(self) -> bool:
+        """Whether its script goes on after a failure, and hands over the exit code that it has kept."""
+        return self.item.place == "script" and self.placed.sees_exit_code
+
+    @property
+    def keeps_a_status(self) -> bool:
+        """The same of a BUILD_STATUS: its own script sets the variable."""
+        names = re.findall(r"\$\{?(\w+)", self.item.build_status)
+        lines = " ".join(line for _, line in self.at.shell("script"))
+        return any(re.search(rf"\b{name}=", lines) for name in names)
 
     @property
     def has_own_action(self) -> bool:

@@ -58,8 +58,9 @@ class Promise:
 
     @property
     def pages(self) -> bool:
-        """Whether a failure or a success sends a page, or could."""
-        return any(word.startswith((PAGES, WARNING, AS_IT_SAYS)) for word in self.shown)
+        """Whether a failure or a success sends a page, or could; a success alone that only warns is none."""
+        on_failure, on_success = self.shown
+        return on_failure.startswith((PAGES, WARNING, AS_IT_SAYS)) or on_success.startswith((PAGES, AS_IT_SAYS))
 
     @property
     def sends_nothing(self) -> bool:
@@ -69,7 +70,7 @@ class Promise:
 def promise(use: Use, place: Place, definition: Definition) -> Promise:
     failed, passed = (_decided(use, place, definition, success=success) for success in (False, True))
     withheld = passed.withheld
-    if use.placed.runs_only_after_a_success:
+    if use.placed.runs_only_after_a_success and not (use.keeps_a_code or use.keeps_a_status):
         failed = _Decided(IN_SCRIPT)
     shown = passed if failed.word.startswith(NOTHING) else failed  # whose key the table shows
     key = _key(shown.case, use, place, unknown=shown.word == WARNING) if shown.case else ""
@@ -116,7 +117,7 @@ def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
     withheld = withheld_by(settings)
 
-    answers = Answers(place, success=success)
+    answers = Answers(place, success=success, told=use.is_told)
     judged = run.judge(settings, build, definition, placed, lambda seconds: answers, lambda line: None)
     made = judged.decision
     if not judged.case:

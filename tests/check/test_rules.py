@@ -377,6 +377,24 @@ def test_an_item_that_never_pages(text, what, write):
     assert one.write.startswith(write)
 
 
+KEPT_CODE = f"""script: ["set +e; make; code=$?", {page(EXIT_CODE="$code")}]"""
+KEPT_STATUS = f"""script: ["make && STATUS=passed || STATUS=failed", {page(BUILD_STATUS="$STATUS", EXIT_CODE="''")}]"""
+
+
+@pytest.mark.parametrize("text", [KEPT_CODE, KEPT_STATUS])
+def test_a_script_that_keeps_how_it_went_pages_and_resolves(text):
+    assert table(pipelines(main=text)) == [("pages", "resolves")]
+    assert found(pipelines(main=text)) == []
+
+
+def test_an_after_script_without_an_exit_code_has_a_finding_wherever_none_may_arrive():
+    def codes(**more):
+        return [one.code for one in found(pipelines(main=after(page(**more))))]
+
+    assert codes(EXIT_CODE="''") == ["exit-code-unmapped"]
+    assert codes(EXIT_CODE="$BITBUCKET_EXIT_CODE") == []
+
+
 ON_ANY_BRANCH = f"""
 pipelines:
   branches:

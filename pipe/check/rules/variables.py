@@ -26,14 +26,15 @@ _SET_BY_SHELL = re.compile(r"\b(BITBUCKET_\w+)=")
 
 @rule(
     "exit-code-unmapped",
-    "`docker://` reads no pipe.yml, which would fill it in, and whether it arrives without that is not documented: if "
-    "not, each build pages a warning that it cannot be told whether it passed.",
+    "pipe.yml fills it in where it is left out; `docker://` reads none, and whether it arrives without that is not "
+    "documented: if not, each build pages a warning that it cannot be told whether it passed.",
     "EXIT_CODE: $BITBUCKET_EXIT_CODE",
 )
 def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         explicit = text_of(use.variables.get("EXIT_CODE")) or text_of(use.variables.get("BITBUCKET_EXIT_CODE"))
-        if use.by_docker and use.is_by_exit_code and not explicit and not use.misread:
+        left_out = (use.by_docker and not use.item.build_status) or "EXIT_CODE" in use.variables
+        if left_out and use.is_by_exit_code and not explicit and not use.misread:
             yield Found(use.line, f"EXIT_CODE is not mapped in the after-script of {use.at.name}.")
 
 
