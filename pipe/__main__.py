@@ -39,7 +39,7 @@ from pipe.settings import PROXIES, REGIONS, Settings
 if TYPE_CHECKING:
     from pipe.bitbucket import Bitbucket
 
-SECOND_TIMEOUT = 20.0  # seconds for each event behind the alert's: they must not hold up the step
+FOLLOWING_EVENT_SECONDS = 20.0  # seconds for each event behind the alert's: they must not hold up the step
 
 
 class Run:
@@ -118,7 +118,7 @@ class Run:
             log.print_event(self.whole(event), to_stdout=True)
             self.unsent.remove(event)
             return
-        timeout = min(settings.timeout, SECOND_TIMEOUT) if optional else settings.timeout
+        timeout = min(settings.timeout, FOLLOWING_EVENT_SECONDS) if optional else settings.timeout
         receipt = deliver(event, settings.base_url, settings.integration_key, timeout, log.info)
         if receipt.accepted:
             self.unsent.remove(event)
@@ -148,7 +148,8 @@ class Run:
                 url = f"{self.settings.base_url}{event.path}"
                 if any(line.startswith(("REGION", "EVENTS_URL")) for line in self.settings.fatal):
                     url = f"{event.path} of your region, {' or '.join(REGIONS.values())}"
-                self.log.info(f"Send it by hand: put the key into routing_key and POST this as JSON to {url}:")
+                by_hand = f"Send it by hand: put the key into routing_key and POST this as JSON to {url}:"
+                self.log.info("DRY_RUN: this is the event:" if self.settings.dry_run else by_hand)
                 self.log.print_event(self.whole(event))
         self.unsent = []
 

@@ -114,10 +114,10 @@ def change(settings: Settings, story: Story) -> Event:
 
 def _content(settings: Settings, payload: dict[str, Any], details: dict[str, Any], links: list[Any]) -> dict[str, Any]:
     """Payload and links without empty fields, of which PagerDuty refuses some, and with every secret masked."""
-    hide = settings.mask.all
-    full = {name: hide(_seen(value)) for name, value in payload.items() if value}
-    full["custom_details"] = hide(_seen(details)) | hide(_seen(settings.custom_details))
-    return {"payload": full} | ({"links": hide(_seen(links))} if links else {})
+    conceal = settings.mask.all
+    full = {name: conceal(_seen(value)) for name, value in payload.items() if value}
+    full["custom_details"] = conceal(_seen(details)) | conceal(_seen(settings.custom_details))
+    return {"payload": full} | ({"links": conceal(_seen(links))} if links else {})
 
 
 def _seen(value: Any) -> Any:

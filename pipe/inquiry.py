@@ -27,13 +27,13 @@ def ask_own(
 ) -> Answer:
     """This run's own pipeline, judged by its other steps; waits for those within the budget."""
 
-    def looked() -> Look:
+    def look_again() -> Look:
         run = api.pipeline(build.pipeline_uuid)
         pipelines = _pipelines(definition, build, run.selector)
         return look(run, api.steps(build.pipeline_uuid), build.step_uuid, pipelines, placed)
 
     try:
-        view = _when_finished(api, looked(), looked, log)
+        view = _when_finished(api, look_again(), look_again, log)
     except Unreadable as error:
         return Answer(Outcome(Result.UNKNOWN, _why(error)), build, trouble=error)
 
@@ -41,7 +41,16 @@ def ask_own(
         other = definition.selected(selector)
         return not other or other.imported or any(step.items for step in other.steps)
 
-    return _with_history(Answer(judge(view), build, view.run), api, dedup_key, pages)
+    outcome = _with_the_key_of_a_status(judge(view), definition, placed)
+    return _with_history(Answer(outcome, build, view.run), api, dedup_key, pages)
+
+
+def _with_the_key_of_a_status(found: Outcome, definition: Definition, placed: tuple[Placed, ...]) -> Outcome:
+    """Where BUILD_STATUS may open the same alert, which knows no selector, that of the API's answer goes."""
+    own = definition.selected(found.selector)
+    apart = own and own.section in ("default", "custom") and not own.imported  # with keys of their own
+    giving = any(one.item.build_status for one in placed if not apart or one.pipeline is own)
+    return found._replace(selector=("", "")) if giving else found
 
 
 def ask_about_told(
@@ -62,7 +71,7 @@ def ask_about_told(
     about, selector = build.of_run(run), run.selector
     pipelines = _pipelines(definition, about, selector)
 
-    def looked() -> Look:
+    def look_again() -> Look:
         return look(pipeline(), api.steps(build.told.uuid), "", pipelines)
 
     trouble = None
@@ -70,13 +79,13 @@ def ask_about_told(
         view = look(run, api.steps(build.told.uuid), "", pipelines)
     except Unreadable as error:  # what the pipeline itself says still counts
         view, trouble = look(run, (), "", pipelines), error
-    view = _when_finished(api, view, looked, log)
+    view = _when_finished(api, view, look_again, log)
     may_be_own = _may_be_the_pagers_own(api, selector, build, definition)
     answer = Answer(judge_told(told, view), about, view.run, may_be_own=may_be_own)
     return _with_history(_troubled(answer, trouble) if trouble else answer, api, dedup_key, lambda _: True)
 
 
-def _when_finished(api: Bitbucket, view: Look, looked: Callable[[], Look], log: Callable[[str], None]) -> Look:
+def _when_finished(api: Bitbucket, view: Look, look_again: Callable[[], Look], log: Callable[[str], None]) -> Look:
     """The view once its steps have finished, within the budget; else the last one that there was."""
     pause = PAUSE
     while judge(view).unfinished and api.time_left - RESERVE > 0:
@@ -85,7 +94,7 @@ def _when_finished(api: Bitbucket, view: Look, looked: Callable[[], Look], log: 
         time.sleep(wait)
         pause += PAUSE
         try:
-            view = looked()
+            view = look_again()
         except Unreadable as error:
             log(f"{_why(error)}; going by what Bitbucket said before.")
             break

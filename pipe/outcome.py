@@ -77,12 +77,12 @@ class Answer(NamedTuple):
 
     @property
     def refused(self) -> bool:
-        """Whether the token was."""
+        """Whether Bitbucket refused the token."""
         return bool(self.trouble and self.trouble.refused)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the page of a failure says of it; of a result that is not known it is the reason."""
+        """The trouble, for a failure's page. (A result that is not known has it as its reason.)"""
         if not self.trouble or self.outcome.result is not Result.FAILED:
             return ()
         return (f"{self.trouble.reason}. {self.trouble.advice}",)
@@ -139,7 +139,8 @@ def without_any_sign(settings: Settings, placed: tuple[Placed, ...]) -> Outcome:
 
 
 def _step(settings: Settings, placed: tuple[Placed, ...], *, imports: bool) -> Outcome | None:
-    """An exit code of 0, one that is ignored, or one that cannot be read."""
+    """By an exit code of 0, one that is ignored, or one that cannot be read, and by what stands beside it; None in a
+    `final:` step, whose own code tells nothing."""
     if settings.build_status in ("failed", "error", "expired"):
         return Outcome(Result.FAILED, f"BUILD_STATUS is {settings.build_status}", of_step=True)
     if unreadable := settings.bad_exit_code or settings.bad_build_status:

@@ -81,13 +81,13 @@ def look(
     placed: tuple[Placed, ...] = (),
 ) -> Look:
     """`own_step`: the uuid of the asking step. `pipelines`: those of the file that the run can be one of. `placed`:
-    where in the file it can stand; of several, where the asking step has its name."""
+    where in the file this run can stand; narrowed here to the steps that have the asking step's name."""
     own = [step for step in steps if own_step and _bare(step.uuid) == _bare(own_step)]
     others = tuple(step for step in steps if step not in own)
     name, imports = own[0].name if own else "", any(pipeline.imported for pipeline in pipelines)
     here = [one for one in placed if one.pipeline in pipelines and not imports and _may_be_called(one.step, name)]
     misplaced = bool(name and here) and all(one.step.name and one.runs_only_after_a_success for one in here)
-    ordinary = any(one.item.place == "after-script" and not one.step.final for one in here or placed)
+    ordinary = any(one.item.place == "after-script" and not one.step.final for one in (here or placed))
     ordinary |= bool(own_step) and run.selector_type == "custom" and not here  # Bitbucket takes no final step there [D]
     return Look(run, others, _ignored(pipelines), misplaced, ordinary)
 

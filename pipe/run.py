@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipe import event, ownership, placement, subject
+from pipe import event, ownership, placement, subject, wording
 from pipe.build import Build
 from pipe.decision import Decision, decide
 from pipe.definition import Definition
@@ -25,15 +25,9 @@ if TYPE_CHECKING:
     from pipe.log import Log
 
 
-MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
-GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
-GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
-KNOW_THE_WORD = "Look at that pipeline. Take a newer version of this pipe, or report the word that it does not know."
-MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIGGER_PIPELINE_STATUS and _UUID."
-
-
 class Judged(NamedTuple):
-    """What to do, and by what: no case where a filter kept the run out, no answer where nothing was asked for it."""
+    """What to do, and by what. `case` is None where a filter kept the run out; `answer` too, where it did so before
+    Bitbucket was asked."""
 
     decision: Decision
     answer: Answer | None = None
@@ -72,9 +66,12 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
         answer.newer_build,
         answer.newer_passed,
         (*settings.problems, *settings.notices, *answer.warnings, *found.warnings),
-        _ways_to_tell(placed, told=answer.outcome.of_another, has_token=settings.has_token),
+        wording.ways_to_tell(placed, told=answer.outcome.of_another, has_token=settings.has_token),
     )
-    return Plan(decision, _events(settings, story, decision), answer)
+    events = _events(settings, story, decision)
+    if decision.result_unknown:
+        decision = decision._replace(warning=f"{decision.warning} {' '.join(story.ways_to_tell)}")
+    return Plan(decision, events, answer)
 
 
 def judge(
@@ -89,10 +86,10 @@ def judge(
     outcome = by_variables(settings, build, placed, imports=definition.imports(build))
     told = bool(outcome and outcome.of_another)
     if not told and (why := kept_out(settings, build)):
-        return Judged(_kept_out(why, outcome))
+        return Judged(_sending_nothing(why, outcome))
     answer = _answer(settings, build, definition, placed, outcome, connect, log)
     if told and (why := kept_out(settings, answer.about)):
-        return Judged(_kept_out(why, answer.outcome), answer)
+        return Judged(_sending_nothing(why, answer.outcome), answer)
     case = _case(settings, definition, placed, answer)
     return Judged(decide(settings, case), answer, case)
 
@@ -102,7 +99,7 @@ def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     outcome = by_variables(settings, build, (), imports=True) or without_any_sign(settings, ())._replace(reason=why)
     answer = unasked(outcome, build, Definition(unread=why))
     if filtered := kept_out(settings, answer.about):
-        return Plan(_kept_out(filtered, outcome))
+        return Plan(_sending_nothing(filtered, outcome))
     case = Case(outcome, _subject(settings, answer), ownership.Ownership(why), in_ci=build.in_ci)
     decision = decide(settings, case)
     warnings = (*settings.problems, *settings.notices, f"{why}.")
@@ -128,16 +125,7 @@ def _answer(
     if outcome and outcome.of_another:
         return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log)
     answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log)
-    found = _with_the_key_of_a_status(answer.outcome, definition, placed)
-    return answer._replace(outcome=_beside_a_bad_value(outcome, found, placed) if outcome else found)
-
-
-def _with_the_key_of_a_status(found: Outcome, definition: Definition, placed: tuple[Placed, ...]) -> Outcome:
-    """Where BUILD_STATUS may open the same alert, which knows no selector, that of the API's answer goes."""
-    own = definition.selected(found.selector)
-    apart = own and own.section in ("default", "custom") and not own.imported  # with keys of their own
-    giving = any(one.item.build_status for one in placed if not apart or one.pipeline is own)
-    return found._replace(selector=("", "")) if giving else found
+    return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
 
 
 def _beside_a_bad_value(bad: Outcome, found: Outcome, placed: tuple[Placed, ...]) -> Outcome:
@@ -183,7 +171,7 @@ def _siblings(definition: Definition, build: Build, selector: tuple[str, str]) -
     return tuple(one.label for one in definition.possible(build) if one.section == own.section and one is not own)
 
 
-def _kept_out(why: str, outcome: Outcome | None) -> Decision:
+def _sending_nothing(why: str, outcome: Outcome | None) -> Decision:
     line = f"Sending nothing: {why}."
     failed = bool(outcome and outcome.result is Result.FAILED)
     return Decision(line, warning=f"{line} But it failed: {outcome.reason}." if outcome and failed else "")
@@ -210,15 +198,3 @@ def _step_name(definition: Definition, build: Build, placed: tuple[Placed, ...],
         return ""
     names = {one.step.name for one in placed if one.sees_exit_code or outcome.exit_code is None}
     return names.pop() if len(names) == 1 else ""
-
-
-def _ways_to_tell(placed: tuple[Placed, ...], *, told: bool, has_token: bool) -> tuple[str, ...]:
-    """What to write, for the place where this run stands; for every place where that is not known."""
-    if told:
-        return (KNOW_THE_WORD,)
-    if placed and all(one.item.place == "after-script" and not one.step.final for one in placed):
-        return (MAP_THE_EXIT_CODE,)
-    final = (GIVE_A_STATUS,) if has_token else (GIVE_A_TOKEN, GIVE_A_STATUS)
-    if placement.in_a_final_step(placed):
-        return final
-    return MAP_THE_EXIT_CODE, *final, MAP_THE_TRIGGER

@@ -20,7 +20,8 @@ MAX_ERROR_LENGTH = 60  # characters of Bitbucket's error message
 def of_alert(settings: Settings, story: Story, decision: Decision) -> str:
     """`acme/shop: unit tests failed on main (#812, 37 of 300 tests failed; newer #813 passed)`."""
     failed = decision.action == "trigger" and story.outcome.result is Result.FAILED
-    verb = {"trigger": "failed" if failed else "paged", "resolve": "passed", "acknowledge": "acknowledged"}
+    passed = "passed" if story.outcome.result is Result.SUCCESSFUL else "resolved"
+    verb = {"trigger": "failed" if failed else "paged", "resolve": passed, "acknowledge": "acknowledged"}
     subject = _named(settings, story) or _failed_steps(story) or _pipeline(story)
     newer = f"newer {story.newer_passed} passed" if story.newer_passed and failed else ""
     figure = _figure(story, settings.mask.text) if failed else ""
@@ -56,13 +57,13 @@ def _pipeline(story: Story) -> str:
     return f"pipeline {named}" if named else "build"
 
 
-def _figure(story: Story, hide: Callable[[str], str]) -> str:
+def _figure(story: Story, conceal: Callable[[str], str]) -> str:
     """What says most about the failure: how many tests failed, Bitbucket's error, the exit code."""
     evidence = story.evidence
     if evidence.failed_tests_total and evidence.tests_total:
         return f"{evidence.failed_tests_total} of {evidence.tests_total} tests failed"
     if story.outcome.error:
-        words = re.sub(r"^Container '[^']*' ", "", hide(story.outcome.error)).rstrip(".")
+        words = re.sub(r"^Container '[^']*' ", "", conceal(story.outcome.error)).rstrip(".")
         return one_line(words, MAX_ERROR_LENGTH)
     return f"exit code {story.outcome.exit_code}" if story.outcome.exit_code else ""
 

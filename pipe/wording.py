@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pipe.lib.text import listed
 from pipe.outcome import Outcome
 from pipe.ownership import Ownership
+from pipe.placement import Placed, in_a_final_step
 from pipe.subject import Subject
 
 NO_KEY = "without BITBUCKET_REPO_FULL_NAME or DEDUP_KEY there is no dedup key"
@@ -18,6 +19,11 @@ ZERO_IGNORED = "0 is among IGNORE_EXIT_CODES"
 SAME_KEY = "with the same DEDUP_KEY"
 NEVER_RESOLVES = "EVENT_ACTION: trigger never resolves"
 MAX_NAMED_STEPS = 3  # in one sentence
+MAP_THE_EXIT_CODE = "In the step's after-script, map `EXIT_CODE: $BITBUCKET_EXIT_CODE`."
+GIVE_A_TOKEN = "In a `final:` step, give BITBUCKET_ACCESS_TOKEN, an access token with the scope Pipelines: read."
+GIVE_A_STATUS = "In a `final:` step, give BUILD_STATUS from an output variable that the steps before it write."
+KNOW_THE_WORD = "Look at that pipeline. Take a newer version of this pipe, or report the word that it does not know."
+MAP_THE_TRIGGER = "In a pipeline that is told of another one, map BITBUCKET_TRIGGER_PIPELINE_STATUS and _UUID."
 
 
 class Case(NamedTuple):
@@ -41,14 +47,14 @@ def resolves(case: Case, why_not: str) -> str:
         text = "by a green run of this step"
     else:
         text = f"by a green run of {_pipeline(case)} {case.subject.scope}"
-        if case.outcome.failed_steps and _may_be_skipped(case):
+        if case.outcome.failed_steps and _may_run_without_steps(case):
             steps = [f'"{name}"' for name in case.outcome.failed_steps[:MAX_NAMED_STEPS]]
             text += f" in which {listed(steps, MAX_NAMED_STEPS)} ran"
         provided = ["a condition under triggers is met by it"] if case.outcome.told else []
         if case.siblings:
             provided.append(f"no other of its pipelines ({', '.join(case.siblings[:MAX_NAMED_STEPS])}) failed last")
         text += f", if {' and '.join(provided)}" if provided else ""
-    return text + (_until_then(case) if _may_be_skipped(case) or case.siblings or case.outcome.told else "")
+    return text + (_until_then(case) if _may_run_without_steps(case) or case.siblings or case.outcome.told else "")
 
 
 def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:
@@ -58,7 +64,19 @@ def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:
     if not closed_by_a_pipeline or case.subject.is_deployment:  # no pipeline's alert is about an environment
         return "by hand" + (until_then if case.subject.key else "")
     by_pipeline = f"by the next known result of a pipeline {case.subject.scope}; a step's exit code does not close it"
-    return f"by hand, or {by_pipeline}{until_then}" if case.subject.is_step else by_pipeline
+    return f"by hand, or {by_pipeline}{until_then}"
+
+
+def ways_to_tell(placed: tuple[Placed, ...], *, told: bool, has_token: bool) -> tuple[str, ...]:
+    """What to write, for the place where this run stands; for every place where that is not known."""
+    if told:
+        return (KNOW_THE_WORD,)
+    if placed and all(one.item.place == "after-script" and not one.step.final for one in placed):
+        return (MAP_THE_EXIT_CODE,)
+    final = (GIVE_A_STATUS,) if has_token else (GIVE_A_TOKEN, GIVE_A_STATUS)
+    if in_a_final_step(placed):
+        return final
+    return MAP_THE_EXIT_CODE, *final, MAP_THE_TRIGGER
 
 
 def not_by_itself(case: Case, why: str) -> str:
@@ -87,7 +105,7 @@ def _until_then(case: Case) -> str:
     return "; until then no failure of " + " ".join(filter(None, (what, case.subject.scope, "pages again")))
 
 
-def _may_be_skipped(case: Case) -> bool:
+def _may_run_without_steps(case: Case) -> bool:
     return case.may_be_skipped or bool(case.outcome.skipped)
 
 

@@ -118,11 +118,12 @@ class Bitbucket:
             except Unreadable as trouble:
                 if before and self.time_left < LEAST_SECONDS:
                     raise before from None  # it says more than that the time is over
-                before = trouble
+                said, before = before and before.reason, trouble
                 pause = http.backoff(attempt, LONGEST_WAIT_SECONDS, trouble.after)
                 if not trouble.temporary or pause + LEAST_SECONDS > self.time_left:
                     raise
-                self._log(f"{trouble.reason}; asking again in {pause:.1f} s")
+                if trouble.reason != said:
+                    self._log(f"{trouble.reason}; asking again for up to {self.time_left:.0f} s.")
             except (TypeError, ValueError, LookupError):
                 raise Unreadable(f"{UNREAD}: it makes no sense", CHECK_WHO_ANSWERS) from None
             time.sleep(pause)

@@ -58,9 +58,8 @@ class Promise:
 
     @property
     def pages(self) -> bool:
-        """Whether a failure or a success sends a page, or could; a success alone that only warns is none."""
-        on_failure, on_success = self.shown
-        return on_failure.startswith((PAGES, WARNING, AS_IT_SAYS)) or on_success.startswith((PAGES, AS_IT_SAYS))
+        """Whether a failure or a success sends a page, or could."""
+        return any(word.startswith((PAGES, WARNING, AS_IT_SAYS)) for word in self.shown)
 
     @property
     def sends_nothing(self) -> bool:

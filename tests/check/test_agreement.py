@@ -206,8 +206,8 @@ class Bitbucket:
 
     time_left = 0.0
 
-    def __init__(self, started: Started, *, success: bool) -> None:
-        self.started, self.result = started, "SUCCESSFUL" if success else "FAILED"
+    def __init__(self, started: Started, *, success: bool, told: bool) -> None:
+        self.started, self.result, self.told = started, "SUCCESSFUL" if success else "FAILED", told
 
     def pipeline(self, uuid: str) -> PipelineRun:
         about = self.started
@@ -225,6 +225,8 @@ class Bitbucket:
         )
 
     def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
+        if self.told and pipeline_uuid == "{own}":  # the pager's own pipeline, which has no other step
+            return ()
         return (StepRun("{1}", "Unit", "COMPLETED", result=self.result),)
 
     def builds(self, branch: str = "") -> tuple[PipelineRun, ...]:
@@ -258,7 +260,7 @@ class Sent:
 def sent(use: Use, started: Started, environment: str, definition: Definition, *, success: bool) -> Sent:
     """By a whole run, whose events PagerDuty accepts."""
     environ = container(use, shell(use, started, environment, success=success))
-    api = Bitbucket(started, success=success)
+    api = Bitbucket(started, success=success, told=use.is_told)
     one = Run(environ)
     one.log = QUIET
     made = plan(one.settings, one.build, definition, lambda *_: api, one.log)

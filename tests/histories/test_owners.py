@@ -75,8 +75,8 @@ def test_an_only_step_with_a_name_owns_its_key(file: File) -> None:
     """And not by owning nothing: a named step without a namesake in any pipeline owns its key."""
     for one in keys(file):
         pager, slots = one.slot.step.after, [slot for pipeline in file.pipelines for slot in pipeline.slots]
-        namesakes = [
-            slot for slot in slots if slot.step.after and pager and slot.step.after.alert_name == pager.alert_name
-        ]
-        if pager and pager.alert_name and not pager.dedup_key and len(namesakes) == 1 and not one.slot.final:
+        named = pager and pager.alert_name
+        others = [slot.step.after.alert_name for slot in slots if slot.step.after]
+        namesakes = [name for name in others if named in (name, name.partition(" $")[0])]  # what comes may be empty
+        if named and not pager.dedup_key and len(namesakes) == 1 and not one.slot.final:
             assert one.owned, f"{one.slot.label} of {one.pipeline.label} on {one.ref}\n\n{file.yaml}"

@@ -58,6 +58,12 @@ def paging(resolves: str, **more) -> Decision:
     return Decision("Paging: so it went.", "trigger", resolves=resolves, **more)
 
 
+CLOSED_BY_A_PIPELINE = (
+    "by hand, or by the next known result of a pipeline on main; a step's exit code does not close it; "
+    "until then no other result that cannot be told on main pages"
+)
+
+
 def paging_unknown(resolves: str) -> Decision:
     return Decision(NOT_KNOWN, "trigger", NOT_KNOWN, result_unknown=True, resolves=resolves, failed=True)
 
@@ -76,9 +82,9 @@ def paging_unknown(resolves: str) -> Decision:
         (case(T), nothing()), (case(T, False), nothing()), (case(N, False), nothing()), (case(X, exit_code=0), nothing()),
         (case(X, exit_code=130), nothing(warning="Sending nothing: so it went.")),
         (case(M), nothing(warning="Sending nothing: so it went.")),
-        (case(U), paging_unknown("by hand, or by the next known result of a pipeline on main; a step's exit code does not close it; until then no other result that cannot be told on main pages")),
-        (case(U, False), paging_unknown("by the next known result of a pipeline on main; a step's exit code does not close it")),
-        (case(U, False, OTHERS), paging_unknown("by the next known result of a pipeline on main; a step's exit code does not close it")),
+        (case(U), paging_unknown(CLOSED_BY_A_PIPELINE)),
+        (case(U, False), paging_unknown(CLOSED_BY_A_PIPELINE)),
+        (case(U, False, OTHERS), paging_unknown(CLOSED_BY_A_PIPELINE)),
         (case(U, in_ci=False), nothing("Sending nothing: so it went, and CI is not set.", failed=True)),
     ],
 )  # fmt: skip
@@ -118,7 +124,7 @@ def test_an_ignored_success_never_resolves_and_the_page_says_so():
     ("given", "resolves"),
     [
         (case(U, False, key="shop"), "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
-        (case(U, False, key="shop-main"), "by the next known result of a pipeline on main; a step's exit code does not close it"),
+        (case(U, False, key="shop-main"), CLOSED_BY_A_PIPELINE.replace("told on main", "told with the same DEDUP_KEY")),
         (case(U, False, build=NOWHERE), "by hand"),
         (case(U, False, build=MAIN.told_of(), told=True), "by hand; until then no other result that cannot be told pages"),
         (case(U, False, told=True, may_be_own=True), "by hand; until then no other result that cannot be told on main pages"),

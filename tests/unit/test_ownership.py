@@ -394,6 +394,9 @@ def test_a_key_of_one_s_own_is_looked_at_where_bitbucket_tells_the_selector_too(
         (DEFAULT % f"{step('a', 'x')}, {step('b')}", MAIN, "", "", ["b"]),
         (DEFAULT % f"{step('a', dedup_key='k-$X')}, {step('b')}", MAIN, "", "k-1", ["a"]),
         (DEFAULT % f"{step('a', more=', deployment: production')}, {step('b')}", DEPLOY, "", "", ["a"]),
+        (DEFAULT % f"{step('a', more=', deployment: production')}, {step('b')}", MAIN, "", "", ["b"]),
+        (DEFAULT % f"{step('a', more=', deployment: production')}, {step('b', 'x')}", MAIN, "", "", ["a"]),
+        (DEFAULT % step("a"), DEPLOY, "", "", []),
         ("pipelines: {branches: {dev: [%s]}, tags: {'*': [%s]}}" % (step("a"), step("b")), TAG, "", "", ["b"]),
     ],
 )  # fmt: skip

@@ -24,7 +24,7 @@ def a_pipeline(build: Build = MAIN, name: str = "", selector: tuple[str, str] = 
 
 
 def case(about: Subject, advice: str = "", **more) -> Case:
-    given = {field: more.pop(field) for field in ("failed_steps", "skipped") if field in more}
+    given = {field: more.pop(field) for field in ("failed_steps", "skipped", "told") if field in more}
     outcome = Outcome(Result.FAILED, "so it went", of_step=about.is_step, **given)
     return Case(outcome, about, Ownership("", advice), **more)
 
@@ -62,6 +62,8 @@ PIPELINE = "; until then no failure of this pipeline on main pages again"
         (case(a_pipeline(), siblings=("branches: ma*",)), "", f"{RUN}, if no other of its pipelines (branches: ma*) failed last{PIPELINE}"),
         (case(a_pipeline(), siblings=("a", "b", "c", "d")), "", f"{RUN}, if no other of its pipelines (a, b, c) failed last{PIPELINE}"),
         (case(a_pipeline(), failed_steps=("a",), skipped=("x",), siblings=("b",)), "", f'{RUN} in which "a" ran, if no other of its pipelines (b) failed last{PIPELINE}'),
+        (case(a_pipeline(), told=True), "", f"{RUN}, if a condition under triggers is met by it{PIPELINE}"),
+        (case(a_pipeline(), told=True, siblings=("b",)), "", f"{RUN}, if a condition under triggers is met by it and no other of its pipelines (b) failed last{PIPELINE}"),
         (case(a_pipeline(), siblings=("a",)), "of this", f"by hand: of this{PIPELINE}"),
     ],
 )  # fmt: skip
@@ -91,11 +93,11 @@ def test_a_page_says_what_resolves_it_and_what_it_swallows_until_then(given, why
             "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages",
         ),
         (a_step(DEPLOY), True, "by hand; until then no other result that cannot be told in production pages"),
-        (a_pipeline(), True, "by the next known result of a pipeline on main; a step's exit code does not close it"),
         (
             a_pipeline(selector=NIGHTLY),
             True,
-            "by the next known result of a pipeline on main; a step's exit code does not close it",
+            "by hand, or by the next known result of a pipeline on main; a step's exit code does not close it; "
+            "until then no other result that cannot be told on main pages",
         ),
         (a_pipeline(), False, "by hand; until then no other result that cannot be told on main pages"),
     ],

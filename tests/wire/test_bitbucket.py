@@ -327,7 +327,7 @@ def test_what_passes_by_itself_is_asked_again(api, reader, plain, at_once, fault
     assert reader.ask().pipeline(plain.uuid).number == 812
     assert len(api.requests) == 2
     assert len(reader.log) == 1
-    assert "asking again in" in reader.log[0]
+    assert "asking again for up to" in reader.log[0]
 
 
 def test_trouble_that_stays_is_unreadable_within_the_budget(api, reader, plain):

@@ -196,7 +196,8 @@ def test_what_cannot_be_read_pages_a_warning_with_the_reason(final, api, receive
     assert says in run.yellow
     assert (
         received.details["resolves"]
-        == "by the next known result of a pipeline on main; a step's exit code does not close it"
+        == "by hand, or by the next known result of a pipeline on main; a step's exit code does not close it; "
+        "until then no other result that cannot be told on main pages"
     )
 
 

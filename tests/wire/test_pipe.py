@@ -81,7 +81,8 @@ def test_a_missing_exit_code_says_so_on_the_pager_with_the_way_to_tell_that_fits
     assert "there is no exit code" in received.details["reason"]
     assert (
         received.details["resolves"]
-        == "by the next known result of a pipeline on main; a step's exit code does not close it"
+        == "by hand, or by the next known result of a pipeline on main; a step's exit code does not close it; "
+        "until then no other result that cannot be told on main pages"
     )
     assert "Paging a warning: whether it passed cannot be told" in run.yellow
 

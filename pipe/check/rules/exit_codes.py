@@ -109,7 +109,8 @@ def exit_code_in_script(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         misplaced = use.placed.runs_only_after_a_success
         if use.item.place == "script" and not misplaced and "BITBUCKET_EXIT_CODE" in use.item.exit_code:
-            yield Found(use.variables.line_of("EXIT_CODE"), f"EXIT_CODE is mapped in `script` of {use.at.name}.")
+            what = f"EXIT_CODE is mapped in `script` of {use.at.name}."
+            yield Found(use.variables.line_of("EXIT_CODE"), what, "# leave EXIT_CODE out")
     for step in _pager_steps(checked):
         for line, command in step.shell("script"):
             if re.search(r"\$\{?BITBUCKET_EXIT_CODE\b", command):

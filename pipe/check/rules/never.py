@@ -41,7 +41,8 @@ def never_pages(checked: Checked) -> Iterator[Found]:
     for use in {id(use.node): use for use in checked.file.uses}.values():
         rows = checked.rows_of(use)
         silent = rows and not any(row.promise.pages for row in rows)
-        if silent and not _has_a_finding_of_its_own(use) and not _is_meant(checked, use, rows):
+        filtered = all(row.promise.shown[0].removeprefix(f"{NOTHING}: ") in FILTERS for row in rows)
+        if silent and (filtered or not _has_a_finding_of_its_own(use)) and not _is_meant(checked, use, rows):
             yield _why(use, rows)
 
 
