@@ -5,7 +5,8 @@ ARG RUNTIME=gcr.io/distroless/python3-debian13:nonroot
 
 FROM ${RUNTIME} AS runtime
 
-# What is built is the same on every architecture, so it is built on the engine's own, whichever the image is for.
+# What is built is the same on every architecture, so with BuildKit it is built on the engine's own, whichever the image
+# is for.
 FROM --platform=${BUILDPLATFORM:-linux} ${BUILDER} AS build
 WORKDIR /build
 COPY requirements/image.txt .

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         sandbox.start()
     except OSError as error:
-        _to_stderr(f"sandbox: cannot listen: {error.strerror}")
+        _to_stderr(f"sandbox: cannot listen: {error.strerror}; give another port with --port")
         return 1
     print(f"sandbox: listening on {sandbox.url}", flush=True)
     stop.wait()
@@ -43,7 +43,9 @@ def _to_stderr(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description="A local stand-in for PagerDuty's Events API v2."
+    )
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one")
     parser.add_argument("--host", default="127.0.0.1", help="default %(default)s; 0.0.0.0 lets containers in")
     parser.add_argument(

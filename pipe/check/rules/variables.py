@@ -40,15 +40,15 @@ def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
 
 @rule(
     "variable-unmapped",
-    "`docker://` reads no pipe.yml, which would fill it in, and whether it arrives without that is not documented: if "
-    "not, the alert belongs to another place, or is never sent.",
+    "`docker://` reads no pipe.yml, which would fill them in, and whether they arrive without that is not documented: "
+    "if not, the alert belongs to another place, or is never sent.",
     "BITBUCKET_TAG: $BITBUCKET_TAG",
 )
 def variable_unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if missing := use.unmapped:
             write = "\n".join(f"{name}: ${FALLBACKS.get(name, name)}" for name in missing)
-            yield Found(use.line, f"{' and '.join(missing)} of {use.at.label} not mapped.", write)
+            yield Found(use.line, f"{', '.join(missing)}: not mapped in {use.at.label}.", write)
 
 
 @rule("unknown-variable", "The pipe does not read it.", "SEVERITY: critical # for example; docs/variables.md has all")
