@@ -130,6 +130,7 @@ TOLD_AND_SEEN = PAGER.of_run(PipelineRun(uuid="{7}", number=812, ref_type="branc
         ({"outcome": Outcome(Result.FAILED, "", failed_steps=("e2e",), selector=("custom", "nightly"))}, 'acme/shop: "e2e" of nightly failed on main (#812)'),
         ({"build": TOLD, "outcome": Outcome(Result.FAILED, "", told=True)}, "acme/shop: pipeline branches main failed"),
         ({"decision": CLOSING}, "acme/shop: the result of #812 on main is known"),
+        ({"decision": RESOLVE, "outcome": Outcome(Result.UNKNOWN, "", of_step=True)}, "acme/shop: build resolved on main (#812)"),
         ({"decision": Decision("", "acknowledge")}, "acme/shop: build acknowledged on main (#812)"),
         ({"decision": UNKNOWN}, "acme/shop: cannot tell whether #812 on main passed"),
         ({"decision": UNKNOWN, "settings": Settings(summary="Shop is down")}, "acme/shop: cannot tell whether #812 on main passed"),

@@ -8,9 +8,10 @@ from pipe import subject, wording
 from pipe.build import Build
 from pipe.outcome import Outcome, Result
 from pipe.ownership import Ownership
+from pipe.placement import placed
 from pipe.subject import Subject
 from pipe.wording import Case
-from tests.unit.files import DEPLOY, MAIN, NOWHERE, PR, TAG
+from tests.unit.files import DEFAULT, DEPLOY, MAIN, NOWHERE, PR, TAG, read, step
 
 NIGHTLY = ("custom", "nightly")
 
@@ -144,3 +145,24 @@ def test_the_yellow_line_of_a_page_that_nothing_resolves(advice, text):
 )
 def test_the_yellow_line_of_a_success_that_resolves_nothing(given, text):
     assert wording.not_resolving(given, "of this") == text
+
+
+BESIDE = ", ".join([step(), step("b", kind="final")])
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "token", "ways"),
+    [
+        (DEFAULT % step(), False, False, (wording.MAP_THE_EXIT_CODE,)),
+        (DEFAULT % step(), True, False, (wording.KNOW_THE_WORD,)),
+        (DEFAULT % step(kind="final", where="script"), False, False, (wording.GIVE_A_TOKEN, wording.GIVE_A_STATUS)),
+        (DEFAULT % step(kind="final"), False, False, (wording.GIVE_A_TOKEN, wording.GIVE_A_STATUS)),
+        (DEFAULT % step(kind="final"), False, True, (wording.GIVE_A_STATUS,)),
+        (DEFAULT % step(where="script"), False, True, (wording.MAP_THE_EXIT_CODE, wording.GIVE_A_STATUS, wording.MAP_THE_TRIGGER)),
+        (DEFAULT % BESIDE, False, True, (wording.MAP_THE_EXIT_CODE, wording.GIVE_A_STATUS, wording.MAP_THE_TRIGGER)),
+        ("pipelines: {}", False, True, (wording.MAP_THE_EXIT_CODE, wording.GIVE_A_STATUS, wording.MAP_THE_TRIGGER)),
+    ],
+)  # fmt: skip
+def test_the_ways_to_tell_are_those_of_the_place_where_the_run_stands(text, told, token, ways):
+    here = placed(read(text), MAIN, "", "")
+    assert wording.ways_to_tell(here, told=told, has_token=token) == ways
