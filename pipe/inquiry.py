@@ -48,7 +48,7 @@ def ask_own(
 def _with_the_key_of_a_status(found: Outcome, definition: Definition, placed: tuple[Placed, ...]) -> Outcome:
     """Where BUILD_STATUS may open the same alert, which knows no selector, that of the API's answer goes."""
     own = definition.selected(found.selector)
-    apart = own and own.section in ("default", "custom") and not own.imported  # with keys of their own
+    apart = found.selector[0] in ("default", "custom")  # whose keys no other pipeline has
     giving = any(one.item.build_status for one in placed if not apart or one.pipeline is own)
     return found._replace(selector=("", "")) if giving else found
 

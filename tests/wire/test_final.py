@@ -252,6 +252,17 @@ def test_a_custom_pipeline_keeps_its_key_beside_another_one_that_gives_a_status(
     assert received.open == ["branch/main"]
 
 
+def test_a_pipeline_that_is_imported_keeps_its_key_beside_another_one_that_gives_a_status(final, received):
+    status = PAGER.replace("$T}", "$T, BUILD_STATUS: $RESULT}")
+    definition = (
+        "pipelines: {default: {import: 'a:b:c'}, custom: {nightly: [{final: {name: page, script: [%s]}}]}}" % status
+    )
+    final(definition=definition, selector=("custom", "nightly"), BUILD_STATUS="failed")
+    final(ok(), definition=definition, selector=("default", ""), number=813)
+    assert received.sent[2:] == ["resolve branch/main:default", "resolve branch/main:result unknown"]
+    assert received.open == ["branch/main"]
+
+
 def test_an_explicit_action_is_about_the_alert_that_the_api_s_answer_opened(final, received):
     definition = FINAL.replace("branches:\n    main:", "default:").replace("\n      - ", "\n    - ")
     final(step("unit", "FAILED"), definition=definition, selector=("default", ""))
