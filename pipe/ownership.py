@@ -48,9 +48,7 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
     if definition.absent:
         return Ownership() if named else Ownership("no bitbucket-pipelines.yml shows who else uses its key", SET_A_NAME)
     found = list(openers(definition, build, subject))
-    if (
-        named and not found and not build.deployment
-    ):  # then BITBUCKET_DEPLOYMENT_ENVIRONMENT did not reach the pipe, perhaps
+    if named and not found and not build.deployment:  # BITBUCKET_DEPLOYMENT_ENVIRONMENT may not have reached the pipe
         found = list(openers(definition, build, subject, in_any_environment=True))
     if shared := _shared_key(found, build, subject):
         return shared
