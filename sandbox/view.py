@@ -180,8 +180,9 @@ def _log(text: str) -> Shown:
 
 def _links(event: Event) -> list[Link]:
     found = []
-    if event.get("client_url"):
-        found.append(_link(f"View in {event.get('client') or 'client'}", event["client_url"]))
+    client_url = event.get("client_url")
+    if client_url and isinstance(client_url, str):  # a change event has no client: what stands there is not looked at
+        found.append(_link(f"View in {event.get('client') or 'client'}", client_url))
     found += [_link(link.get("text"), link["href"]) for link in event.get("links") or []]
     found += [_link(image.get("alt") or "image", image["src"]) for image in event.get("images") or []]
     return found[:VALUES_SHOWN]

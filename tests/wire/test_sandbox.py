@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sandbox import Sandbox
@@ -674,6 +674,9 @@ def patient_sandbox() -> Iterator[Sandbox]:
 
 
 @given(event=EVENTS | JSON, path=st.sampled_from(["/v2/enqueue", "/v2/change/enqueue"]))
+@example(
+    event=alert(client=1, client_url=1), path="/v2/change/enqueue"
+)  # of no use in a change event, and not looked at
 @settings(max_examples=50 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_json_comes_is_taken_in_or_refused_and_can_be_shown(
     patient_sandbox: Sandbox, event: Any, path: str
