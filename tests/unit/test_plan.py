@@ -1,0 +1,543 @@
+"""The whole way of a decision: variables, the pipeline file and Bitbucket's answers in; events and log lines out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipe.bitbucket import PipelineRun, StepRun, Unreadable
+from pipe.build import Build
+from pipe.definition import Definition
+from pipe.event import Event
+from pipe.run import Plan, plan, plan_without_reading
+from pipe.settings import Settings
+from tests.unit.files import DEFAULT, read
+from tests.unit.files import step as in_file
+
+OWN, OWN_STEP, ENDED = "{own}", "{own-step}", "{ended}"
+ENVIRON = {
+    "CI": "true",
+    "INTEGRATION_KEY": "c0ffee11c0ffee22c0ffee33c0ffee44",
+    "BITBUCKET_REPO_FULL_NAME": "acme/shop",
+    "BITBUCKET_BRANCH": "main",
+    "BITBUCKET_BUILD_NUMBER": "812",
+    "BITBUCKET_PIPELINE_UUID": OWN,
+    "BITBUCKET_STEP_UUID": OWN_STEP,
+    "BITBUCKET_CLONE_DIR": "/nowhere",
+    "TEST_REPORTS": "none",
+}
+TOKEN = {"BITBUCKET_ACCESS_TOKEN": "a-token"}
+EXPIRED = Unreadable("Bitbucket refused the token (401)", "Renew it.", refused=True)
+BUSY = Unreadable("Bitbucket's API has trouble of its own (503)", "Wait.")
+
+UNIT = "{step: {name: unit, script: [make]}}"
+MAIN = "pipelines: {branches: {main: [%s]}}"
+FINAL = MAIN % f"{UNIT}, {in_file('page', kind='final', where='script')}"
+AFTER_SCRIPT = MAIN % in_file("unit")
+IN_SCRIPT = MAIN % in_file("unit", where="script")
+SEES_AGAIN = "resolve branch/main:result unknown"
+UNKNOWN = ["trigger branch/main:result unknown"]
+PAGES, RESOLVES = ["trigger branch/main", SEES_AGAIN], ["resolve branch/main", SEES_AGAIN]
+
+
+def ran(name: str = "unit", result: str = "SUCCESSFUL", **more: str) -> StepRun:
+    if result == "IN_PROGRESS":
+        return StepRun(f"{{{name}}}", name, result, **more)
+    return StepRun(f"{{{name}}}", name, "COMPLETED", result=result, **more)
+
+
+def pipeline(result: str = "", uuid: str = OWN, number: int = 812, **more: Any) -> PipelineRun:
+    """One of branch main, in progress where it has no result."""
+    about = {"ref_type": "branch", "ref_name": "main", "selector_type": "branches", "selector_pattern": "main"}
+    state = "COMPLETED" if result else "IN_PROGRESS"
+    return PipelineRun(uuid, number, state, result=result, commit_message="Try it", **{**about, **more})
+
+
+class Bitbucket:
+    """What Bitbucket says, in the order in which it is asked, the last for ever; an Unreadable is raised. A second of
+    its budget is over with each second that is slept."""
+
+    def __init__(
+        self,
+        runs: dict[str, PipelineRun | Unreadable],
+        *looks: tuple[StepRun, ...] | Unreadable,
+        builds: tuple[PipelineRun, ...] | Unreadable = (),
+    ) -> None:
+        self.runs, self.looks, self.newest = runs, list(looks), builds
+        self.budget, self.time_left = 0.0, 15.0
+
+    def __call__(self, budget: float) -> Bitbucket:
+        self.budget = budget
+        return self
+
+    def sleep(self, seconds: float) -> None:
+        assert 0 < seconds <= self.time_left
+        self.time_left -= seconds
+
+    def pipeline(self, uuid: str) -> PipelineRun:
+        return answered(self.runs[uuid])
+
+    def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
+        assert pipeline_uuid in self.runs
+        return answered(self.looks.pop(0) if len(self.looks) > 1 else self.looks[0])
+
+    def builds(self, branch: str) -> tuple[PipelineRun, ...]:
+        return answered(self.newest)
+
+
+def answered(answer: Any) -> Any:
+    if isinstance(answer, Unreadable):
+        raise answer
+    return answer
+
+
+class Lines:
+    """The log: `yellow` are its warnings."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self.yellow: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.all.append(message)
+
+    def warning(self, message: str) -> None:
+        self.all.append(message)
+        self.yellow.append(message)
+
+    def debug(self, message: str) -> None:
+        self.all.append(f"debug: {message}")
+
+
+class Planned(NamedTuple):
+    plan: Plan
+    log: Lines
+
+    @property
+    def sent(self) -> list[str]:
+        return [short(event) for event in self.plan.events]
+
+    @property
+    def page(self) -> dict[str, Any]:
+        return self.plan.events[0].body["payload"]
+
+    @property
+    def details(self) -> dict[str, Any]:
+        return self.page["custom_details"]
+
+
+def short(event: Event) -> str:
+    return f"{event.action} {event.dedup_key.removeprefix('bitbucket:acme/shop:')}".strip()
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Plans a run of a file, in which Bitbucket says that."""
+
+    def run(text: str | None, api: Bitbucket | None = None, **variables: str) -> Planned:
+        environ = {name: value for name, value in {**ENVIRON, **(TOKEN if api else {}), **variables}.items() if value}
+        definition, log = read(text) if text else Definition(absent=True), Lines()
+        monkeypatch.setattr("time.sleep", api.sleep if api else None)
+        return Planned(plan(Settings.read(environ), Build.read(environ), definition, api, log), log)
+
+    return run
+
+
+# --- Its own pipeline. ------------------------------------------------------------------------------------------------
+
+
+def own(*others: StepRun, run: PipelineRun | None = None, name: str = "page", **more: Any) -> Bitbucket:
+    return Bitbucket({OWN: run or pipeline()}, (*others, StepRun(OWN_STEP, name, "IN_PROGRESS")), **more)
+
+
+@pytest.mark.parametrize(
+    ("api", "sent", "says"),
+    [
+        (own(ran()), RESOLVES, "Resolving: Bitbucket says that every other step that ran passed."),
+        (own(ran(result="FAILED")), PAGES, 'Paging: Bitbucket says that "unit" failed.'),
+        (own(ran(), run=pipeline("FAILED")), PAGES, "Paging: Bitbucket says that the pipeline ended as FAILED."),
+        (own(ran(result="ODD")), UNKNOWN, '"unit" ended as ODD, which the pipe does not know'),
+        (own(ran(), run=EXPIRED), UNKNOWN, "Bitbucket refused the token (401). Renew it"),
+        (own(run=pipeline(selector_type="custom", selector_pattern="nightly")), UNKNOWN, "lists no other step"),
+        (own(ran(), run=pipeline(selector_type="default", selector_pattern="")), ["resolve branch/main:default", SEES_AGAIN], "Resolving"),
+        (own(ran(), builds=(pipeline("FAILED", "{813}", 813),)), [SEES_AGAIN], "Not resolving: the newer build #813 did not pass."),
+        (own(ran(), builds=EXPIRED), [SEES_AGAIN], "Not resolving: the other builds could not be seen: Bitbucket refused the token (401). Renew it."),
+        (own(ran(result="FAILED"), builds=BUSY), PAGES, '"unit" failed; the other builds could not be seen: Bitbucket\'s API has trouble of its own (503). Wait.'),
+    ],
+)  # fmt: skip
+def test_in_a_final_step_bitbucket_tells(planned, api, sent, says):
+    run = planned(FINAL, api)
+    assert run.sent == sent
+    assert says in " ".join((*run.log.all, run.plan.decision.reason, run.plan.decision.warning))
+    assert run.plan.decision.failed is (sent is UNKNOWN)
+    assert api.budget == 15.0
+    told = [f"{error.reason}. {error.advice}" for error in (EXPIRED, BUSY) if error in (api.newest, api.runs[OWN])]
+    assert run.details.get("pipe_warnings", []) == (told if sent is PAGES else [])
+    if sent is UNKNOWN:
+        assert run.details["reason"] in run.plan.decision.warning
+        assert run.plan.decision.warning.endswith(" ".join(run.details["ways_to_tell"]))
+
+
+def test_other_steps_are_waited_for_within_the_budget(planned):
+    running, done, itself = ran(result="IN_PROGRESS"), ran(result="FAILED"), StepRun(OWN_STEP, "page", "IN_PROGRESS")
+    api = Bitbucket({OWN: pipeline()}, *[(running, itself)] * 3, (done, itself))
+    run = planned(FINAL, api)
+    assert run.sent == PAGES
+    assert run.log.all[:3] == [f"Steps that have not finished: 1; looking again in {pause}.0 s." for pause in (1, 2, 3)]
+    assert api.time_left == 9.0
+    api = own(running)
+    assert planned(FINAL, api).sent == UNKNOWN
+    assert api.time_left == 2.5, "the last pause is as long as the reserve allows"
+    run = planned(FINAL, Bitbucket({OWN: pipeline()}, (running, itself), BUSY))
+    assert run.sent == UNKNOWN
+    assert "Bitbucket's API has trouble of its own (503). Wait; going by what Bitbucket said before." in run.log.all
+
+
+@pytest.mark.parametrize(
+    ("others", "file", "name", "says"),
+    [
+        ((ran("other"),), AFTER_SCRIPT, "unit", "this step's own exit code is missing"),
+        ((ran("other"),), IN_SCRIPT, "unit", "this pipe stands in `script` of an ordinary step"),
+    ],
+)
+def test_a_step_that_is_no_final_one_is_not_judged_by_the_others(planned, others, file, name, says):
+    run = planned(file, own(*others, name=name))
+    assert "resolve branch/main" not in run.sent
+    assert says in run.plan.decision.warning
+
+
+def test_a_step_that_only_its_own_pipeline_in_the_file_marks_as_ignored_may_fail(planned):
+    final = in_file("page", kind="final", where="script")
+    ignored = "{step: {name: unit, on-fail: {strategy: ignore}, script: [make]}}"
+    file = f"pipelines: {{branches: {{main: [{ignored}, {final}]}}, default: [{UNIT}, {final}]}}"
+    assert planned(file, own(ran(), ran("e2e"), run=pipeline())).sent == RESOLVES
+    failed = (ran(result="FAILED"), ran("e2e"))
+    assert planned(file, own(*failed)).sent == RESOLVES
+    of_default = pipeline(selector_type="default", selector_pattern="")
+    assert planned(file, own(*failed, run=of_default)).sent == ["trigger branch/main:default", SEES_AGAIN]
+    elsewhere = pipeline(selector_type="branches", selector_pattern="new")  # which the file does not show
+    assert planned(file, own(*failed, run=elsewhere)).sent == PAGES
+
+
+@pytest.mark.parametrize(
+    ("other", "in_doubt"),
+    [("plain: [%s]" % UNIT, False), ("'*': [%s]" % in_file("page", kind="final", where="script"), True), ("'*': {import: 'a:b:c'}", True)],
+)  # fmt: skip
+def test_another_pipeline_of_the_key_puts_it_in_doubt_only_if_it_can_page(planned, other, in_doubt):
+    pattern = "plain" if other.startswith("plain") else "*"
+    file = "pipelines: {branches: {main: [%s], %s}}" % (in_file("page", kind="final", where="script"), other)
+    older = pipeline("FAILED", "{800}", 800, selector_pattern=pattern)
+    run = planned(file, own(ran(), builds=(older,)))
+    assert run.sent == ([SEES_AGAIN] if in_doubt else RESOLVES)
+    unseen = pipeline("FAILED", "{800}", 800, selector_pattern="renamed")
+    assert planned(file, own(ran(), builds=(unseen,))).sent == [SEES_AGAIN]
+
+
+@pytest.mark.parametrize(
+    ("result", "title"),
+    [("SUCCESSFUL", "failed on main (#812; newer #813 passed)"), ("FAILED", "failed on main (#812)")],
+)
+def test_a_failure_tells_of_the_newest_build(planned, result, title):
+    newer = pipeline(result, "{813}", 813)
+    run = planned(FINAL, own(ran(result="FAILED"), builds=(newer, pipeline("FAILED", "{811}", 811))))
+    assert run.page["summary"] == f'acme/shop: "unit" {title}'
+    link = "https://bitbucket.org/acme/shop/pipelines/results/813"
+    assert run.details["newer_build"] == f"#813 {result} {link}"
+    assert "newer_build" not in planned(FINAL, own(ran(result="FAILED"))).details
+
+
+@pytest.mark.parametrize(
+    ("file", "selector", "key"),
+    [
+        (MAIN % in_file("page", kind="final", where="script", build_status="$R"), ("branches", "main"), "branch/main"),
+        (DEFAULT % in_file("page", kind="final", where="script", build_status="$R"), ("default", ""), "branch/main"),
+        (DEFAULT % in_file("page", kind="final", where="script"), ("default", ""), "branch/main:default"),
+        (
+            f"pipelines: {{default: [{in_file('page', kind='final', where='script', build_status='$R')}], "
+            f"custom: {{nightly: [{in_file('page', kind='final', where='script')}]}}}}",
+            ("custom", "nightly"),
+            "branch/main:custom/nightly",
+        ),
+    ],
+)
+def test_what_a_build_status_may_have_opened_has_its_key(planned, file, selector, key):
+    kind, pattern = selector
+    run = planned(file, own(ran(result="FAILED"), run=pipeline(selector_type=kind, selector_pattern=pattern)))
+    assert run.sent == [f"trigger {key}", SEES_AGAIN]
+
+
+@pytest.mark.parametrize("bad", [{"EXIT_CODE": "one"}, {"BUILD_STATUS": "fialed"}])
+@pytest.mark.parametrize(
+    ("file", "result", "sent"),
+    [
+        (FINAL, "SUCCESSFUL", RESOLVES), (FINAL, "FAILED", PAGES), (FINAL, "ODD", UNKNOWN),
+        (AFTER_SCRIPT, "SUCCESSFUL", UNKNOWN), (AFTER_SCRIPT, "FAILED", PAGES), (IN_SCRIPT, "SUCCESSFUL", UNKNOWN),
+    ],
+)  # fmt: skip
+def test_beside_a_bad_value_a_failure_counts_and_a_success_only_in_a_final_step(planned, bad, file, result, sent):
+    run = planned(file, own(ran("other", result)), **bad)
+    assert run.sent == sent
+    (variable,) = bad
+    if sent is UNKNOWN:
+        assert run.details["reason"].startswith(f"{variable}: ")
+    if file is AFTER_SCRIPT and sent is PAGES:
+        assert run.details["resolves"].startswith(f"by hand: {variable}: ")
+
+
+# --- A pipeline that it is told of. -----------------------------------------------------------------------------------
+
+PAGER = f"pagerduty: [{in_file('PagerDuty', where='script')}]"
+TRIGGERS = "triggers: {pipeline-completed: [{condition: 'true', pipelines: [pagerduty]}]}\n"
+NO_TRIGGERS = f"pipelines: {{branches: {{main: [{UNIT}]}}, custom: {{{PAGER}, nightly: [{UNIT}]}}}}"
+TOLD = TRIGGERS + NO_TRIGGERS
+SELF = pipeline(uuid=OWN, number=900, selector_type="custom", selector_pattern="pagerduty")
+
+
+def told(status: str = "FAILED", kind: str = "branches", pattern: str = "main") -> dict[str, str]:
+    about = {"STATUS": status, "UUID": ENDED, "SELECTOR_TYPE": kind, "SELECTOR_PATTERN": pattern}
+    return {f"BITBUCKET_TRIGGER_PIPELINE_{name}": value for name, value in about.items()}
+
+
+def ended(result: str = "FAILED", *looks: Any, itself: Any = SELF, **more: Any) -> Bitbucket:
+    """`looks` at the steps of the pipeline that ended; `itself`: the pager's own run."""
+    builds = more.pop("builds", ())
+    run = more.pop("run", None) or pipeline(result, ENDED, **more)
+    return Bitbucket({ENDED: run, OWN: itself}, *(looks or ((ran(result=result),),)), builds=builds)
+
+
+@pytest.mark.parametrize(
+    ("status", "api", "sent", "says"),
+    [
+        ("FAILED", ended(), PAGES, '"unit" failed'),
+        ("SUCCESSFUL", ended("SUCCESSFUL"), RESOLVES, "Resolving"),
+        ("SUCCESSFUL", ended("FAILED"), PAGES, '"unit" failed'),
+        ("SUCCESSFUL", ended("SUCCESSFUL", (ran(result="ODD"),)), RESOLVES, "Resolving"),
+        ("SUCCESSFUL", ended("SUCCESSFUL", BUSY), [SEES_AGAIN], "Not resolving: Bitbucket's API has trouble of its own (503). Wait."),
+        ("SUCCESSFUL", ended("SUCCESSFUL", builds=BUSY), [SEES_AGAIN], "Not resolving: the other builds could not be seen"),
+        ("SUCCESSFUL", ended("", (ran(result="IN_PROGRESS"),), (ran(result="FAILED"),)), PAGES, '"unit" failed'),
+        ("SUCCESSFUL", ended("", (ran(result="IN_PROGRESS"),)), [SEES_AGAIN], 'Not resolving: "unit" had not finished'),
+        ("FAILED", ended("FAILED", BUSY), PAGES, "ended as FAILED; Bitbucket's API has trouble of its own (503). Wait."),
+        ("STOPPED", ended("STOPPED", terminator="Ada"), [], "Sending nothing"),
+        ("STOPPED", ended("STOPPED"), PAGES, "names nobody who stopped it"),
+        ("NEW_WORD", ended("NEW_WORD", (ran(),)), UNKNOWN, "ended as NEW_WORD, which the pipe does not know"),
+        ("FAILED", ended(run=BUSY), ["trigger ref unknown:branches/main"], "Bitbucket's API has trouble of its own (503)"),
+        ("SUCCESSFUL", ended(run=BUSY), [], "Not resolving"),
+        ("SUCCESSFUL", ended("SUCCESSFUL", ref_name="", ref_type=""), [], "Not resolving"),
+        ("FAILED", ended(selector_type="", selector_pattern=""), PAGES, "Paging"),
+    ],
+)  # fmt: skip
+def test_told_of_a_pipeline_bitbucket_adds_what_it_knows(planned, status, api, sent, says):
+    run = planned(TOLD, api, **told(status))
+    assert run.sent == sent
+    assert says in " ".join((*run.log.all, run.plan.decision.reason, run.plan.decision.warning))
+    assert run.plan.answer.trouble is (BUSY if BUSY in (api.looks[0], api.newest, api.runs[ENDED]) else None)
+
+
+def test_what_the_api_does_not_say_of_the_selector_is_taken_from_the_variables(planned):
+    api = ended(selector_type="", selector_pattern="")
+    assert planned(TOLD, api, **told(kind="custom", pattern="nightly")).sent[0] == "trigger branch/main:custom/nightly"
+    api = ended(selector_type="custom", selector_pattern="")
+    assert planned(TOLD, api, **told(kind="custom", pattern="nightly")).sent[0] == "trigger branch/main:custom/nightly"
+    api = ended(selector_type="custom", selector_pattern="weekly")
+    assert planned(TOLD, api, **told(kind="default", pattern="x")).sent[0] == "trigger branch/main:custom/weekly"
+
+
+@pytest.mark.parametrize("variables", [{"BRANCHES": "release/*"}, {"BRANCHES": "release/*", "DEDUP_KEY": "main"}])
+@pytest.mark.parametrize(("status", "failed"), [("FAILED", " But it failed: "), ("SUCCESSFUL", "")])
+def test_a_filter_is_about_the_pipeline_that_ended(planned, variables, status, failed):
+    run = planned(TOLD, ended(status), BITBUCKET_BRANCH="release/1", **variables, **told(status))
+    assert run.sent == []
+    assert run.plan.decision.reason == "Sending nothing: branch main is not among BRANCHES (release/*)."
+    assert failed in run.plan.decision.warning
+    assert bool(run.plan.decision.warning) is bool(failed)
+    assert run.plan.answer.about.number == "812"
+
+
+def test_a_refused_token_behind_a_filter_is_said(planned):
+    run = planned(TOLD, ended("SUCCESSFUL", EXPIRED), BRANCHES="release/*", **told("SUCCESSFUL"))
+    assert run.log.yellow == ["Bitbucket refused the token (401). Renew it."]
+    assert planned(TOLD, ended("SUCCESSFUL", BUSY), BRANCHES="release/*", **told("SUCCESSFUL")).log.yellow == []
+
+
+@pytest.mark.parametrize(
+    ("file", "selector", "itself", "own"),
+    [
+        (TOLD, ("custom", "pagerduty"), SELF, True),
+        (TOLD, ("custom", "nightly"), SELF, False),
+        (NO_TRIGGERS, ("custom", "pagerduty"), SELF, True),
+        (NO_TRIGGERS, ("custom", "nightly"), SELF, False),
+        (NO_TRIGGERS, ("custom", "nightly"), BUSY, True),
+        (NO_TRIGGERS, ("custom", "nightly"), SELF._replace(selector_type="", selector_pattern=""), True),
+        (NO_TRIGGERS, ("branches", "main"), BUSY, False),
+        (TOLD, ("custom", ""), SELF, True),
+        (NO_TRIGGERS, ("custom", ""), SELF, True),
+        (NO_TRIGGERS, ("", ""), SELF, True),
+    ],
+)
+def test_a_pipeline_that_may_be_the_pagers_own_never_resolves(planned, file, selector, itself, own):
+    kind, pattern = selector
+    about = {"selector_type": kind, "selector_pattern": pattern}
+    run = planned(file, ended("SUCCESSFUL", itself=itself, **about), **told("SUCCESSFUL", kind, pattern))
+    assert (run.sent == []) is own
+    assert ("Not resolving: it is about a pipeline that may be the pager's own" in run.plan.decision.warning) is own
+    failed = planned(file, ended(itself=itself, **about), **told("FAILED", kind, pattern))
+    assert failed.details["resolves"].startswith("by hand: it is about") is own
+
+
+def test_with_a_dedup_key_every_pipeline_of_the_place_counts(planned):
+    other = pipeline("FAILED", "{811}", 811, selector_type="custom", selector_pattern="nightly")
+    assert planned(TOLD, ended("SUCCESSFUL", builds=(other,)), **told("SUCCESSFUL")).sent == RESOLVES
+    run = planned(TOLD, ended("SUCCESSFUL", builds=(other,)), DEDUP_KEY="shop main", **told("SUCCESSFUL"))
+    assert "custom: nightly uses the same key" in run.plan.decision.warning
+
+
+# --- Without asking. --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason", "warning"),
+    [
+        ({"EXIT_CODE": "2", "BRANCHES": "dev qa"}, "branch main is not among BRANCHES (dev qa)", "exit code 2"),
+        ({"EXIT_CODE": "0", "BRANCHES": "dev qa"}, "branch main is not among BRANCHES (dev qa)", ""),
+        ({"BRANCHES": "dev qa"}, "branch main is not among BRANCHES (dev qa)", ""),
+        ({"EXIT_CODE": "2", "BITBUCKET_TAG": "v1", "BITBUCKET_BRANCH": "", "TAGS": "a b"}, "tag v1 is not among TAGS (a b)", "exit code 2"),
+        ({"EXIT_CODE": "2", "BITBUCKET_PR_ID": "7"}, "this is a pull-request run, and PULL_REQUESTS is false", "exit code 2"),
+    ],
+)  # fmt: skip
+def test_a_filter_is_heard_before_bitbucket_is_asked(planned, variables, reason, warning):
+    run = planned(AFTER_SCRIPT, own(run=BUSY), **variables)
+    assert (run.sent, run.plan.answer) == ([], None)
+    assert run.plan.decision.reason == f"Sending nothing: {reason}."
+    said = f"Sending nothing: {reason}. But it failed: {warning}."
+    assert run.plan.decision.warning == (said if warning else "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "sent"),
+    [
+        ({"EXIT_CODE": "1"}, ["trigger branch/main:step"]),
+        ({"EXIT_CODE": "0"}, ["resolve branch/main:step"]),
+        ({"EXIT_CODE": "0", "EVENT_ACTION": "change"}, ["change"]),
+        ({"EXIT_CODE": "0", "EVENT_ACTION": "acknowledge"}, ["acknowledge branch/main:step"]),
+        ({"BUILD_STATUS": "failed"}, PAGES),
+        ({"BUILD_STATUS": "failed", "ALERT_NAME": "build"}, ["trigger branch/main:name/build", SEES_AGAIN]),
+        ({"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production", "EXIT_CODE": "0", "CHANGE_EVENT": "true"}, ["change"]),
+    ],
+)
+def test_what_the_variables_tell_is_sent_without_asking(planned, variables, sent):
+    run = planned(AFTER_SCRIPT, own(run=BUSY), **variables)
+    assert run.sent == sent
+    ago = datetime.now(UTC) - datetime.fromisoformat(run.page["timestamp"])
+    assert timedelta(0) <= ago < timedelta(minutes=1)
+
+
+def test_a_named_deployment_that_passes_is_two_events(planned):
+    file = MAIN % in_file("Deploy", "deploy", more=", deployment: production")
+    deploy = {"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production", "ALERT_NAME": "deploy", "EXIT_CODE": "0"}
+    assert planned(file, **deploy, CHANGE_EVENT="true").sent == ["resolve deployment/production:step/deploy", "change"]
+    assert planned(file, **deploy).sent == ["resolve deployment/production:step/deploy"]
+
+
+@pytest.mark.parametrize(
+    ("file", "variables", "name"),
+    [
+        (AFTER_SCRIPT, {"EXIT_CODE": "1"}, "unit"),
+        (MAIN % f"{in_file('unit', 'unit')}, {in_file('lint', 'lint')}", {"EXIT_CODE": "1", "ALERT_NAME": "lint"}, "lint"),
+        (MAIN % f"{in_file('unit')}, {in_file('lint')}", {"EXIT_CODE": "1"}, None),
+        (MAIN % f"{in_file('unit')}, {in_file('lint', where='script')}", {"EXIT_CODE": "1"}, "unit"),
+        (f"pipelines: {{branches: {{main: [{in_file()}]}}, custom: {{x: {{import: 'a:b:c'}}}}}}", {"EXIT_CODE": "1"}, None),
+        (AFTER_SCRIPT, {"BUILD_STATUS": "failed"}, None),
+        (None, {"EXIT_CODE": "1"}, None),
+    ],
+)  # fmt: skip
+def test_the_step_is_named_where_the_file_leaves_no_doubt_which_it_is(planned, file, variables, name):
+    assert planned(file, **variables).details.get("step") == name
+
+
+@pytest.mark.parametrize(
+    ("file", "own_code", "until_then"),
+    [
+        (MAIN % in_file("unit", "unit"), {"EXIT_CODE": "1", "ALERT_NAME": "unit"}, ""),
+        (MAIN % in_file("unit", "unit", more=", condition: {}"), {"EXIT_CODE": "1", "ALERT_NAME": "unit"}, "unit on main"),
+        (FINAL, {"BUILD_STATUS": "failed"}, ""),
+        ("pipelines: {custom: {x: {import: 'a:b:c'}}}", {"BUILD_STATUS": "failed"}, ""),
+    ],
+)  # fmt: skip
+def test_what_may_be_skipped_is_said_to_swallow_the_next_page(planned, file, own_code, until_then):
+    resolves = planned(file, **own_code).details["resolves"]
+    assert resolves.endswith(
+        f"; until then no failure of {until_then} pages again"
+        if until_then
+        else "on main"
+        if "BUILD_STATUS" in own_code
+        else "step"
+    )
+
+
+@pytest.mark.parametrize(
+    ("selector", "file", "says"),
+    [
+        (("branches", "main"), "branches: {main: [%s], 'm*': [%s], dev: [%s]}", ", if no other of its pipelines (branches: m*) failed last;"),
+        (("branches", "main"), "branches: {main: [%s]}, default: [%s], custom: {x: [%s]}", "on main"),
+        (("default", ""), "default: [%s], branches: {main: [%s], dev: [%s]}", "on main"),
+        (("custom", "x"), "custom: {x: [%s], y: [%s]}, default: [%s]", "of custom pipeline x on main"),
+        (("branches", "gone"), "branches: {main: [%s], 'm*': [%s]}, default: [%s]", 'on main in which "unit" ran; until then'),
+    ],
+)  # fmt: skip
+def test_the_page_names_the_other_pipelines_of_its_key(planned, selector, file, says):
+    final = in_file("page", kind="final", where="script")
+    kind, pattern = selector
+    api = own(ran(result="FAILED"), run=pipeline(selector_type=kind, selector_pattern=pattern))
+    resolves = planned("pipelines: {%s}" % (file % (final, final, final)), api).details["resolves"]
+    assert resolves.startswith("by a green run of ")
+    assert says in resolves
+    assert ("failed last" in resolves) is ("failed last" in says)
+
+
+def test_ways_to_tell_fit_the_place(planned):
+    assert len(planned(FINAL).details["ways_to_tell"]) == 2
+    assert len(planned(FINAL, own(ran(result="ODD"))).details["ways_to_tell"]) == 1
+    assert planned(TOLD, **told("NEW_WORD")).details["ways_to_tell"][0].startswith("Look at that pipeline.")
+
+
+def test_debug_shows_by_what_it_was_decided(planned):
+    (line,) = [line for line in planned(AFTER_SCRIPT, EXIT_CODE="1").log.all if line.startswith("debug: ")]
+    for part in ("Definition(", "Item(", "Outcome(", "Ownership("):
+        assert part in line
+    (line,) = [line for line in planned(AFTER_SCRIPT, EXIT_CODE="1", BRANCHES="x").log.all if line.startswith("debug")]
+    assert line.endswith("; None; None")
+
+
+# --- Where all else failed. -------------------------------------------------------------------------------------------
+
+WHY = "the pipe itself failed: KeyError in a.py:1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sent", "says"),
+    [
+        ({"EXIT_CODE": "1"}, ["trigger branch/main:step"], "Paging: exit code 1."),
+        ({"EXIT_CODE": "0"}, [], "It passed: exit code 0."),
+        ({}, UNKNOWN, f"Paging a warning: whether it passed cannot be told: {WHY}."),
+        ({"BUILD_STATUS": "successful"}, [SEES_AGAIN], "It passed: BUILD_STATUS is successful."),
+        ({"EXIT_CODE": "1", "BRANCHES": "dev"}, [], "Sending nothing: branch main is not among BRANCHES (dev)."),
+        ({"EXIT_CODE": "0", "EVENT_ACTION": "resolve"}, ["resolve branch/main:step"], "Sending resolve: EVENT_ACTION is resolve."),
+        (told("FAILED"), ["trigger ref unknown:branches/main"], "Paging: Bitbucket says that the pipeline ended as FAILED."),
+        (told("SUCCESSFUL"), [], "It passed"),
+        ({"CI": ""}, [], f"Sending nothing: {WHY}, and CI is not set."),
+    ],
+)  # fmt: skip
+def test_by_the_variables_alone_a_failure_pages_and_nothing_resolves(variables, sent, says):
+    environ = {**ENVIRON, "SEVERITY": "eror", **variables}
+    made = plan_without_reading(Settings.read(environ), Build.read(environ), WHY)
+    assert [short(event) for event in made.events] == sent
+    assert says in made.decision.reason
+    for event in made.events[:1]:
+        details = event.body["payload"]["custom_details"]
+        assert details["pipe_warnings"][0].startswith("SEVERITY: ")
+        assert details["pipe_warnings"][-1] == f"{WHY}."
+        if event.action == "trigger" and sent is not UNKNOWN:
+            assert details["resolves"].startswith("by hand: ")
+    assert (made.answer is None) is ("BRANCHES" in variables)
