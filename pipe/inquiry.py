@@ -42,7 +42,7 @@ def ask_own(
         return not other or other.imported or any(step.items for step in other.steps)
 
     outcome = _with_the_key_of_a_status(judge(view), definition, placed)
-    return _with_history(Answer(outcome, build, view.run), api, dedup_key, pages)
+    return _with_history(Answer(outcome, build, view.run), view.run, api, dedup_key, pages)
 
 
 def _with_the_key_of_a_status(found: Outcome, definition: Definition, placed: tuple[Placed, ...]) -> Outcome:
@@ -82,7 +82,8 @@ def ask_about_told(
     view = _when_finished(api, view, look_again, log)
     may_be_own = _may_be_the_pagers_own(api, selector, build, definition)
     answer = Answer(judge_told(told, view), about, view.run, may_be_own=may_be_own)
-    return _with_history(_troubled(answer, trouble) if trouble else answer, api, dedup_key, lambda _: True)
+    answer = _troubled(answer, trouble) if trouble else answer
+    return _with_history(answer, view.run, api, dedup_key, lambda _: True)
 
 
 def _when_finished(api: Bitbucket, view: Look, look_again: Callable[[], Look], log: Callable[[str], None]) -> Look:
@@ -106,11 +107,13 @@ def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) 
     return (own,) if own else definition.possible(build)
 
 
-def _with_history(answer: Answer, api: Bitbucket, dedup_key: str, pages: Callable[[tuple[str, str]], bool]) -> Answer:
+def _with_history(
+    answer: Answer, run: PipelineRun, api: Bitbucket, dedup_key: str, pages: Callable[[tuple[str, str]], bool]
+) -> Answer:
     """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one. `pages`:
     whether the pipeline of a selector can open an alert."""
-    outcome, run = answer.outcome, answer.run
-    if not run or outcome.result not in (Result.SUCCESSFUL, Result.FAILED):
+    outcome = answer.outcome
+    if outcome.result not in (Result.SUCCESSFUL, Result.FAILED):
         return answer
     try:
         history = read(api, run, answer.about, dedup_key, pages)

@@ -95,7 +95,9 @@ def unasked(outcome: Outcome, build: Build, definition: Definition) -> Answer:
     return Answer(outcome, build.told_of(), may_be_own=definition.may_be_a_pager(build.told.selector))
 
 
-def by_variables(settings: Settings, build: Build, placed: tuple[Placed, ...], *, imports: bool) -> Outcome | None:
+def by_variables(
+    settings: Settings, build: Build, placed: tuple[Placed, ...], *, imports: bool = False
+) -> Outcome | None:
     """What the variables tell; None where they tell nothing. `placed`: where in the file this run can stand, or with
     `imports` in a pipeline of another file."""
     code = settings.exit_code

@@ -96,7 +96,7 @@ def judge(
 
 def plan_without_reading(settings: Settings, build: Build, why: str) -> Plan:
     """By the variables alone, where all else failed: a failure that they tell pages, and nothing resolves."""
-    outcome = by_variables(settings, build, (), imports=True) or without_any_sign(settings, ())._replace(reason=why)
+    outcome = by_variables(settings, build, ()) or without_any_sign(settings, ())._replace(reason=why)
     answer = unasked(outcome, build, Definition(unread=why))
     if filtered := kept_out(settings, answer.about):
         return Plan(_sending_nothing(filtered, outcome))
@@ -166,7 +166,7 @@ def _may_be_skipped(definition: Definition, outcome: Outcome) -> bool:
 def _siblings(definition: Definition, build: Build, selector: tuple[str, str]) -> tuple[str, ...]:
     """Other pipelines of the file with the same key: an exact branch beside a pattern, tags of one line."""
     own = definition.selected(selector)
-    if not own or own.section in ("default", "custom"):
+    if not own or own.section == "custom":
         return ()
     return tuple(one.label for one in definition.possible(build) if one.section == own.section and one is not own)
 

@@ -65,11 +65,11 @@ class Bitbucket:
         *looks: tuple[StepRun, ...] | Unreadable,
         builds: tuple[PipelineRun, ...] | Unreadable = (),
     ) -> None:
-        self.runs, self.looks, self.newest = runs, list(looks), builds
-        self.budget, self.time_left = 0.0, 15.0
+        self.runs, self.looks, self.newest = runs, looks, builds
+        self.time_left = 0.0
 
     def __call__(self, budget: float) -> Bitbucket:
-        self.budget = budget
+        self.time_left, self.looked = budget, -1
         return self
 
     def sleep(self, seconds: float) -> None:
@@ -81,10 +81,15 @@ class Bitbucket:
 
     def steps(self, pipeline_uuid: str) -> tuple[StepRun, ...]:
         assert pipeline_uuid in self.runs
-        return answered(self.looks.pop(0) if len(self.looks) > 1 else self.looks[0])
+        self.looked += 1
+        return answered(self.looks[min(self.looked, len(self.looks) - 1)])
 
     def builds(self, branch: str) -> tuple[PipelineRun, ...]:
         return answered(self.newest)
+
+    def log_tail(self, pipeline_uuid: str, step_uuid: str) -> tuple[bytes, bool]:
+        assert (pipeline_uuid, step_uuid) == (OWN, "{unit}")
+        return b"one\ntwo\n", False
 
 
 def answered(answer: Any) -> Any:
@@ -108,12 +113,17 @@ class Lines:
         self.yellow.append(message)
 
     def debug(self, message: str) -> None:
-        self.all.append(f"debug: {message}")
+        self.debugged = message
 
 
 class Planned(NamedTuple):
     plan: Plan
     log: Lines
+
+    @property
+    def said(self) -> str:
+        """What the log says without DEBUG."""
+        return " ".join((*self.log.all, self.plan.decision.reason, self.plan.decision.warning))
 
     @property
     def sent(self) -> list[str]:
@@ -170,11 +180,13 @@ def own(*others: StepRun, run: PipelineRun | None = None, name: str = "page", **
 def test_in_a_final_step_bitbucket_tells(planned, api, sent, says):
     run = planned(FINAL, api)
     assert run.sent == sent
-    assert says in " ".join((*run.log.all, run.plan.decision.reason, run.plan.decision.warning))
+    assert says in run.said
     assert run.plan.decision.failed is (sent is UNKNOWN)
-    assert api.budget == 15.0
+    assert api.time_left == 15.0
     told = [f"{error.reason}. {error.advice}" for error in (EXPIRED, BUSY) if error in (api.newest, api.runs[OWN])]
     assert run.details.get("pipe_warnings", []) == (told if sent is PAGES else [])
+    gathered = bool(run.plan.decision.action) and api.runs[OWN] is not EXPIRED
+    assert run.details.get("commit_message") == ("Try it" if gathered else None)
     if sent is UNKNOWN:
         assert run.details["reason"] in run.plan.decision.warning
         assert run.plan.decision.warning.endswith(" ".join(run.details["ways_to_tell"]))
@@ -239,33 +251,58 @@ def test_another_pipeline_of_the_key_puts_it_in_doubt_only_if_it_can_page(planne
     ("result", "title"),
     [("SUCCESSFUL", "failed on main (#812; newer #813 passed)"), ("FAILED", "failed on main (#812)")],
 )
-def test_a_failure_tells_of_the_newest_build(planned, result, title):
+def test_a_failure_tells_of_the_newest_build_and_is_resolved_by_the_next_one(planned, result, title):
     newer = pipeline(result, "{813}", 813)
     run = planned(FINAL, own(ran(result="FAILED"), builds=(newer, pipeline("FAILED", "{811}", 811))))
     assert run.page["summary"] == f'acme/shop: "unit" {title}'
     link = "https://bitbucket.org/acme/shop/pipelines/results/813"
     assert run.details["newer_build"] == f"#813 {result} {link}"
+    assert run.details["resolves"].startswith("by a green run of this pipeline on main")
     assert "newer_build" not in planned(FINAL, own(ran(result="FAILED"))).details
+
+
+def test_a_step_that_was_left_out_and_had_failed_puts_a_success_in_doubt(planned):
+    looks = [(ran(), ran("e2e", "SKIPPED"), StepRun(OWN_STEP, "page", "IN_PROGRESS")), (ran("e2e", "FAILED"),)]
+    older = pipeline("FAILED", "{811}", 811)
+    run = planned(FINAL, Bitbucket({OWN: pipeline(), "{811}": older}, *looks, builds=(older,)))
+    assert run.sent == [SEES_AGAIN]
+    assert 'Not resolving: "e2e" did not run, and failed when it last ran (#811).' in run.plan.decision.warning
+
+
+FINAL_STEP = in_file("page", kind="final", where="script")
+BY_STATUS = in_file("page", kind="final", where="script", build_status="$R")
 
 
 @pytest.mark.parametrize(
     ("file", "selector", "key"),
     [
-        (MAIN % in_file("page", kind="final", where="script", build_status="$R"), ("branches", "main"), "branch/main"),
-        (DEFAULT % in_file("page", kind="final", where="script", build_status="$R"), ("default", ""), "branch/main"),
-        (DEFAULT % in_file("page", kind="final", where="script"), ("default", ""), "branch/main:default"),
-        (
-            f"pipelines: {{default: [{in_file('page', kind='final', where='script', build_status='$R')}], "
-            f"custom: {{nightly: [{in_file('page', kind='final', where='script')}]}}}}",
-            ("custom", "nightly"),
-            "branch/main:custom/nightly",
-        ),
+        (MAIN % BY_STATUS, ("branches", "main"), "branch/main"),
+        (DEFAULT % BY_STATUS, ("default", ""), "branch/main"),
+        (DEFAULT % FINAL_STEP, ("default", ""), "branch/main:default"),
+        (f"pipelines: {{default: [{BY_STATUS}], custom: {{x: [{FINAL_STEP}]}}}}", ("custom", "x"), "branch/main:custom/x"),
+        (f"pipelines: {{custom: {{x: [{BY_STATUS}]}}, default: [{FINAL_STEP}]}}", ("default", ""), "branch/main:default"),
+        (f"pipelines: {{custom: {{x: [{BY_STATUS}]}}, default: [{FINAL_STEP}]}}", ("custom", "x"), "branch/main"),
+        (f"pipelines: {{custom: {{x: [{BY_STATUS}]}}, branches: {{main: [{FINAL_STEP}]}}}}", ("branches", "main"), "branch/main"),
     ],
-)
+)  # fmt: skip
 def test_what_a_build_status_may_have_opened_has_its_key(planned, file, selector, key):
     kind, pattern = selector
     run = planned(file, own(ran(result="FAILED"), run=pipeline(selector_type=kind, selector_pattern=pattern)))
     assert run.sent == [f"trigger {key}", SEES_AGAIN]
+
+
+def test_a_default_pipeline_and_a_custom_one_have_a_key_each_where_bitbucket_tells_them_apart(planned):
+    file = f"pipelines: {{default: [{FINAL_STEP}], custom: {{x: [{FINAL_STEP}]}}}}"
+    run = planned(file, own(ran(), run=pipeline(selector_type="default", selector_pattern="")))
+    assert run.sent == ["resolve branch/main:default", SEES_AGAIN]
+
+
+def test_two_pipelines_that_give_a_status_have_one_key_which_neither_resolves(planned):
+    file = f"pipelines: {{branches: {{main: [{BY_STATUS}]}}, default: [{BY_STATUS}]}}"
+    for api, variables in ((own(ran()), {}), (None, {"BUILD_STATUS": "successful"})):
+        run = planned(file, api, **variables)
+        assert run.sent == [SEES_AGAIN]
+        assert "use the same key. Give each pipeline an ALERT_NAME of its own." in run.plan.decision.warning
 
 
 @pytest.mark.parametrize("bad", [{"EXIT_CODE": "one"}, {"BUILD_STATUS": "fialed"}])
@@ -284,6 +321,13 @@ def test_beside_a_bad_value_a_failure_counts_and_a_success_only_in_a_final_step(
         assert run.details["reason"].startswith(f"{variable}: ")
     if file is AFTER_SCRIPT and sent is PAGES:
         assert run.details["resolves"].startswith(f"by hand: {variable}: ")
+
+
+def test_the_log_s_tail_is_in_the_page_or_a_line_says_why_not(planned):
+    assert planned(FINAL, own(ran(result="FAILED")), LOG_LINES="1").details["log_tail"] == "two"
+    run = planned(AFTER_SCRIPT, EXIT_CODE="1", LOG_LINES="1")
+    assert run.log.yellow == ["LOG_LINES does nothing here: without a token there is no log."]
+    assert run.details["pipe_warnings"] == run.log.yellow
 
 
 # --- A pipeline that it is told of. -----------------------------------------------------------------------------------
@@ -331,7 +375,7 @@ def ended(result: str = "FAILED", *looks: Any, itself: Any = SELF, **more: Any) 
 def test_told_of_a_pipeline_bitbucket_adds_what_it_knows(planned, status, api, sent, says):
     run = planned(TOLD, api, **told(status))
     assert run.sent == sent
-    assert says in " ".join((*run.log.all, run.plan.decision.reason, run.plan.decision.warning))
+    assert says in run.said
     assert run.plan.answer.trouble is (BUSY if BUSY in (api.looks[0], api.newest, api.runs[ENDED]) else None)
 
 
@@ -386,10 +430,19 @@ def test_a_pipeline_that_may_be_the_pagers_own_never_resolves(planned, file, sel
     assert failed.details["resolves"].startswith("by hand: it is about") is own
 
 
+def test_a_refused_token_is_remembered_behind_another_trouble(planned):
+    answer = planned(TOLD, ended("SUCCESSFUL", EXPIRED, builds=BUSY), **told("SUCCESSFUL")).plan.answer
+    assert answer.refused
+    assert answer.outcome.doubt == "Bitbucket refused the token (401). Renew it"
+
+
 def test_with_a_dedup_key_every_pipeline_of_the_place_counts(planned):
     other = pipeline("FAILED", "{811}", 811, selector_type="custom", selector_pattern="nightly")
     assert planned(TOLD, ended("SUCCESSFUL", builds=(other,)), **told("SUCCESSFUL")).sent == RESOLVES
     run = planned(TOLD, ended("SUCCESSFUL", builds=(other,)), DEDUP_KEY="shop main", **told("SUCCESSFUL"))
+    assert "custom: nightly uses the same key" in run.plan.decision.warning
+    nightly = f"pipelines: {{branches: {{main: [{UNIT}]}}, custom: {{nightly: [{FINAL_STEP}]}}}}"
+    run = planned(nightly, own(ran(), builds=(other,)), DEDUP_KEY="shop main")
     assert "custom: nightly uses the same key" in run.plan.decision.warning
 
 
@@ -424,11 +477,18 @@ def test_a_filter_is_heard_before_bitbucket_is_asked(planned, variables, reason,
         ({"BUILD_STATUS": "failed"}, PAGES),
         ({"BUILD_STATUS": "failed", "ALERT_NAME": "build"}, ["trigger branch/main:name/build", SEES_AGAIN]),
         ({"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production", "EXIT_CODE": "0", "CHANGE_EVENT": "true"}, ["change"]),
+        (
+            {"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production", "BUILD_STATUS": "successful", "CHANGE_EVENT": "true"},
+            RESOLVES,
+        ),
+        ({"EXIT_CODE": "1", "DEDUP_KEY": "main"}, ["trigger main"]),
+        ({"BUILD_STATUS": "failed", "DEDUP_KEY": "main"}, ["trigger main", "resolve main:result unknown"]),
     ],
 )
 def test_what_the_variables_tell_is_sent_without_asking(planned, variables, sent):
-    run = planned(AFTER_SCRIPT, own(run=BUSY), **variables)
-    assert run.sent == sent
+    api = own(run=BUSY)
+    run = planned(AFTER_SCRIPT, api, **variables)
+    assert (run.sent, api.time_left) == (sent, 0.0)
     ago = datetime.now(UTC) - datetime.fromisoformat(run.page["timestamp"])
     assert timedelta(0) <= ago < timedelta(minutes=1)
 
@@ -477,37 +537,35 @@ def test_what_may_be_skipped_is_said_to_swallow_the_next_page(planned, file, own
 
 
 @pytest.mark.parametrize(
-    ("selector", "file", "says"),
+    ("selector", "file", "green"),
     [
-        (("branches", "main"), "branches: {main: [%s], 'm*': [%s], dev: [%s]}", ", if no other of its pipelines (branches: m*) failed last;"),
-        (("branches", "main"), "branches: {main: [%s]}, default: [%s], custom: {x: [%s]}", "on main"),
-        (("default", ""), "default: [%s], branches: {main: [%s], dev: [%s]}", "on main"),
-        (("custom", "x"), "custom: {x: [%s], y: [%s]}, default: [%s]", "of custom pipeline x on main"),
-        (("branches", "gone"), "branches: {main: [%s], 'm*': [%s]}, default: [%s]", 'on main in which "unit" ran; until then'),
+        (("branches", "main"), "branches: {main: [%s], 'm*': [%s], dev: [%s]}", "this pipeline on main, if no other of its pipelines (branches: m*) failed last"),
+        (("branches", "main"), "branches: {main: [%s]}, default: [%s], custom: {x: [%s]}", "this pipeline on main"),
+        (("default", ""), "default: [%s], branches: {main: [%s], dev: [%s]}", "this pipeline on main"),
+        (("custom", "x"), "custom: {x: [%s], y: [%s]}, default: [%s]", "custom pipeline x on main"),
+        (("branches", "gone"), "branches: {main: [%s], 'm*': [%s]}, default: [%s]", 'this pipeline on main in which "unit" ran'),
     ],
 )  # fmt: skip
-def test_the_page_names_the_other_pipelines_of_its_key(planned, selector, file, says):
-    final = in_file("page", kind="final", where="script")
+def test_the_page_names_what_must_be_green(planned, selector, file, green):
     kind, pattern = selector
     api = own(ran(result="FAILED"), run=pipeline(selector_type=kind, selector_pattern=pattern))
-    resolves = planned("pipelines: {%s}" % (file % (final, final, final)), api).details["resolves"]
-    assert resolves.startswith("by a green run of ")
-    assert says in resolves
-    assert ("failed last" in resolves) is ("failed last" in says)
+    resolves = planned("pipelines: {%s}" % (file % (FINAL_STEP, FINAL_STEP, FINAL_STEP)), api).details["resolves"]
+    assert resolves.partition(";")[0] == f"by a green run of {green}"
 
 
 def test_ways_to_tell_fit_the_place(planned):
-    assert len(planned(FINAL).details["ways_to_tell"]) == 2
+    run = planned(FINAL)
+    assert len(run.details["ways_to_tell"]) == 2
+    assert run.plan.decision.warning.endswith(" ".join(run.details["ways_to_tell"]))
     assert len(planned(FINAL, own(ran(result="ODD"))).details["ways_to_tell"]) == 1
     assert planned(TOLD, **told("NEW_WORD")).details["ways_to_tell"][0].startswith("Look at that pipeline.")
 
 
 def test_debug_shows_by_what_it_was_decided(planned):
-    (line,) = [line for line in planned(AFTER_SCRIPT, EXIT_CODE="1").log.all if line.startswith("debug: ")]
+    line = planned(AFTER_SCRIPT, EXIT_CODE="1").log.debugged
     for part in ("Definition(", "Item(", "Outcome(", "Ownership("):
         assert part in line
-    (line,) = [line for line in planned(AFTER_SCRIPT, EXIT_CODE="1", BRANCHES="x").log.all if line.startswith("debug")]
-    assert line.endswith("; None; None")
+    assert planned(AFTER_SCRIPT, EXIT_CODE="1", BRANCHES="x").log.debugged.endswith("; None; None")
 
 
 # --- Where all else failed. -------------------------------------------------------------------------------------------
@@ -526,6 +584,7 @@ WHY = "the pipe itself failed: KeyError in a.py:1"
         ({"EXIT_CODE": "0", "EVENT_ACTION": "resolve"}, ["resolve branch/main:step"], "Sending resolve: EVENT_ACTION is resolve."),
         (told("FAILED"), ["trigger ref unknown:branches/main"], "Paging: Bitbucket says that the pipeline ended as FAILED."),
         (told("SUCCESSFUL"), [], "It passed"),
+        (told("SUCCESSFUL", "pull-requests"), [], "Sending nothing: this is a pull-request run"),
         ({"CI": ""}, [], f"Sending nothing: {WHY}, and CI is not set."),
     ],
 )  # fmt: skip
@@ -540,4 +599,8 @@ def test_by_the_variables_alone_a_failure_pages_and_nothing_resolves(variables, 
         assert details["pipe_warnings"][-1] == f"{WHY}."
         if event.action == "trigger" and sent is not UNKNOWN:
             assert details["resolves"].startswith("by hand: ")
-    assert (made.answer is None) is ("BRANCHES" in variables)
+        assert datetime.fromisoformat(event.body["payload"]["timestamp"])
+    kept_out = made.decision.reason.startswith("Sending nothing: branch") or "pull-request" in made.decision.reason
+    assert (made.answer is None) is kept_out
+    if "BRANCHES" in variables:
+        assert made.decision.warning == f"{says} But it failed: exit code 1."
