@@ -83,8 +83,8 @@ def deliver(event: Event, base_url: str, routing_key: str, timeout: float, log: 
     """Deliver within `timeout` seconds, retries and waits included; one log line an attempt. Never raises for what the
     network or PagerDuty does.
 
-    A trigger that PagerDuty refuses for what is in it goes out once more in its smallest form: a plain page is better
-    than none."""
+    An alert event that PagerDuty refuses for what is in it goes out once more in its smallest form: a plain page is
+    better than none, and so is a plain resolve."""
     deadline = time.monotonic() + timeout
     last_start = deadline - min(LAST_ATTEMPT_SECONDS, timeout / 4)
     mask, url, refused = Mask(routing_key), base_url + event.path, ""
@@ -92,7 +92,7 @@ def deliver(event: Event, base_url: str, routing_key: str, timeout: float, log: 
         outcome = _attempt(url, event.encoded(routing_key), mask, deadline)
         log(f"POST {mask.text(url)}, attempt {attempt}: {outcome.said}")
         if outcome.bad_event and (smallest := event.smallest(outcome.said)):
-            log("Sending it again in its smallest form, which quotes the refusal.")
+            log("Sending it again in its smallest form.")
             event, refused = smallest, outcome.said
             continue
         if not outcome.temporary:

@@ -49,15 +49,17 @@ class Event(NamedTuple):
         return _encoded({"routing_key": routing_key, **self.body})
 
     def smallest(self, refusal: str) -> Event | None:
-        """A trigger in the fewest fields that PagerDuty takes, with its refusal of the whole one; None where there is
-        none that is smaller."""
-        payload = self.body["payload"]
-        kept = {name: payload[name] for name in ("summary", "source", "severity") if name in payload}
-        details = _left_out(payload, f"PagerDuty refused the whole event: {refusal}")
-        body = {name: self.body[name] for name in ("event_action", "dedup_key") if name in self.body}
-        smaller = Event(self.path, body | {"payload": kept | {"custom_details": details}})
-        is_whole = "timestamp" in payload
-        return smaller if self.action == "trigger" and is_whole else None
+        """The event in the fewest fields that PagerDuty takes, a trigger with its refusal of the whole one; None where
+        there is none that is smaller."""
+        payload = self.body.get("payload", {})
+        if self.action == "change" or "timestamp" not in payload:
+            return None
+        body: dict[str, Any] = {name: self.body[name] for name in ("event_action", "dedup_key") if name in self.body}
+        if self.action == "trigger":
+            kept = {name: payload[name] for name in ("summary", "source", "severity") if name in payload}
+            details = _left_out(payload, f"PagerDuty refused the whole event: {refusal}")
+            body["payload"] = kept | {"custom_details": details}
+        return Event(self.path, body)
 
 
 class Story(NamedTuple):

@@ -262,7 +262,7 @@ def test_what_is_refused_goes_out_once_more_in_its_smallest_form(network):
         f"whole {KEY}", f"smallest (400 bad …ee44) {KEY}", f"smallest (400 bad …ee44) {KEY}",
     ]  # fmt: skip
     assert lines == [
-        f"{POST} 1: 400 bad …ee44", "Sending it again in its smallest form, which quotes the refusal.",
+        f"{POST} 1: 400 bad …ee44", "Sending it again in its smallest form.",
         f"{POST} 2: 500 ok", "Waiting 2.0 s before the next attempt, of 20 s left.", f"{POST} 3: 202 ok",
     ]  # fmt: skip
 

@@ -308,9 +308,16 @@ def test_the_smallest_event_says_what_resolves_it_if_anything_was_said():
     assert "dedup_key" not in made(build=Build()).smallest("400").body
 
 
-def test_only_of_a_trigger_there_is_a_smallest_form():
-    assert made(outcome=PASSED, decision=RESOLVE).smallest("400") is None
-    assert made(decision=Decision("", "acknowledge")).smallest("400") is None
+@pytest.mark.parametrize("action", ["resolve", "acknowledge"])
+def test_what_needs_no_payload_has_none_in_its_smallest_form(action):
+    smallest = made(outcome=PASSED, decision=Decision("", action)).smallest("400")
+    assert smallest == Event(
+        "/v2/enqueue", {"event_action": action, "dedup_key": "bitbucket:acme/shop:branch/main:step"}
+    )
+    assert smallest.smallest("400") is None
+
+
+def test_of_a_change_event_there_is_no_smallest_form():
     assert event.change(Settings(), told(DEPLOYMENT, PASSED)).smallest("400") is None
 
 
