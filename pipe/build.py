@@ -109,16 +109,19 @@ class Build(NamedTuple):
     def of_run(self, run: PipelineRun) -> Build:
         """Another build of this repository, as Bitbucket's API describes it."""
         on_pull_request = bool(run.pull_request or run.ref_type == "pullrequest") or is_pull_request(run.selector_type)
+        branch = run.ref_name if run.ref_type == "branch" or on_pull_request else ""
+        tag = run.ref_name if run.ref_type == "tag" and not on_pull_request else ""
+        ref_known = run.pull_request if on_pull_request else branch or tag or (run.commit and not run.ref_name)
         return self.told_of()._replace(
             number=str(run.number or ""),
             commit=run.commit,
-            branch=run.ref_name if run.ref_type == "branch" or on_pull_request else "",
-            tag=run.ref_name if run.ref_type == "tag" and not on_pull_request else "",
+            branch=branch,
+            tag=tag,
             pull_request=str(run.pull_request or ""),
             is_pull_request=on_pull_request,
             destination=run.destination,
             pipeline_uuid=run.uuid or self.told.uuid,
-            ref_known=bool(run.pull_request if on_pull_request else run.ref_name or run.commit),
+            ref_known=bool(ref_known),
         )
 
     @property

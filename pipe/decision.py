@@ -124,4 +124,5 @@ def _closes_unknown(case: Case) -> bool:
 
 def _can_close_unknown(case: Case) -> bool:
     subject = case.subject
-    return bool(subject.key) and subject.key_fits and subject.is_placed and not case.may_be_own
+    foreign = bool(subject.given_key and case.owner.why_not)  # another place can have the key
+    return bool(subject.key) and not foreign and subject.is_placed and not case.may_be_own

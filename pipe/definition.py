@@ -12,6 +12,7 @@ from pipe.lib.text import one_line
 
 MAX_LABEL_LENGTH = 80  # characters
 MAX_MATCHING = 10_000  # characters of a pattern times those of a branch's name: some milliseconds
+TRIGGER_STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
 SECTIONS = ("default", "branches", "tags", "pull-requests", "custom")
 
 
@@ -23,7 +24,14 @@ class Item(NamedTuple):
     dedup_key: str = ""
     action: str = "auto"
     exit_code: str = ""
+    own_code: str = ""  # of BITBUCKET_EXIT_CODE
     build_status: str = ""
+    knows_environment: bool = True  # `docker://` is not told in which it is, unless that is mapped
+
+    @property
+    def gives_a_status(self) -> bool:
+        """Whether it gives the user's word for its pipeline's result; what Bitbucket says of another one is none."""
+        return bool(self.build_status) and TRIGGER_STATUS not in self.build_status
 
 
 class Step(NamedTuple):
@@ -69,6 +77,7 @@ class Definition(NamedTuple):
 
     pipelines: tuple[Pipeline, ...] = ()
     triggered: tuple[str, ...] = ()  # custom pipelines that any entry of `triggers:` names
+    behind_an_end: tuple[str, ...] = ()  # those that start when something has ended, and not by a push
     told: tuple[str, ...] = ()  # those that `pipeline-completed` names
     unread: str = ""
     absent: bool = False
@@ -119,6 +128,7 @@ def of_json(found: list[Any]) -> Definition:
     return read._replace(
         pipelines=tuple(one._replace(steps=tuple(_step(step) for step in one.steps)) for one in pipelines),
         triggered=tuple(read.triggered),
+        behind_an_end=tuple(read.behind_an_end),
         told=tuple(read.told),
     )
 

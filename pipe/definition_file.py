@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ MAX_DEFINITION_BYTES = 1024 * 1024  # of what is understood of it; a file of 2,0
 # What YAML takes for a number or a boolean (`yes`, `1.10`) may reach the pipe in other words.
 _NO_STRING = re.compile(r"(?i)y|n|yes|no|on|off|true|false|[-+]?[.0-9][-+.:_0-9a-fox]*")
 ANYTHING = "$"  # a value that could be any other
+BUILDING_EVENTS = ("repository-push", "pullrequest-")  # of `triggers:`: what they start builds, and is told of nothing
 
 
 def read(clone: Path, conceal: Callable[[Any], Any] = lambda value: value) -> Definition:
@@ -67,8 +68,13 @@ def of_document(document: dict[str, Any]) -> Definition:
     pipelines = tuple(_pipelines(document["pipelines"]))
     triggers = document.get("triggers")
     events = triggers if isinstance(triggers, dict) else {}
-    told = tuple(_triggered(events.get("pipeline-completed")))
-    return Definition(pipelines, tuple(name for entries in events.values() for name in _triggered(entries)), told)
+    named = {str(event): tuple(_triggered(entries)) for event, entries in events.items()}
+    return Definition(
+        pipelines,
+        triggered=tuple(chain(*named.values())),
+        behind_an_end=tuple(chain(*(named[event] for event in named if not event.startswith(BUILDING_EVENTS)))),
+        told=named.get("pipeline-completed", ()),
+    )
 
 
 def load(text: bytes, construct: Callable[[Any, Any], Any] | None = None) -> Any:
@@ -112,7 +118,7 @@ def _pipelines(sections: dict[str, Any]) -> Iterator[Pipeline]:
 
 def references(pipelines: Any) -> set[str]:
     """The references, tag aside, under which this pipe stands in the `pipelines` of a file: those that contain
-    `pagerduty`, and those of items with an INTEGRATION_KEY."""
+    `pagerduty`, and those of items with an integration key."""
     return {_reference(item) for item in _pipe_items(pipelines) if _names_itself(item)}
 
 
@@ -134,7 +140,10 @@ def _pipe_items(node: Any) -> Iterator[dict[str, Any]]:
 
 def _names_itself(item: dict[str, Any]) -> bool:
     variables = item.get("variables")
-    return "pagerduty" in item["pipe"].lower() or (isinstance(variables, dict) and "INTEGRATION_KEY" in variables)
+    keys = ("INTEGRATION_KEY", "PAGERDUTY_INTEGRATION_KEY")
+    return "pagerduty" in item["pipe"].lower() or (
+        isinstance(variables, dict) and any(key in variables for key in keys)
+    )
 
 
 def _reference(item: dict[str, Any]) -> str:
@@ -205,7 +214,9 @@ def _item(item: dict[str, Any], place: str) -> Item:
         dedup_key=_variable(given.get("DEDUP_KEY")),
         action=_variable(given.get("EVENT_ACTION")).lower() or "auto",
         exit_code=_text(given.get("EXIT_CODE")),
+        own_code=_text(given.get("BITBUCKET_EXIT_CODE")),
         build_status=_text(given.get("BUILD_STATUS")),
+        knows_environment="BITBUCKET_DEPLOYMENT_ENVIRONMENT" in given or not item["pipe"].strip().startswith("docker:"),
     )
 
 

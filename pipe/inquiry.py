@@ -41,15 +41,15 @@ def ask_own(
         other = definition.selected(selector)
         return not other or other.imported or any(step.items for step in other.steps)
 
-    outcome = _with_the_key_of_a_status(judge(view), definition, placed)
+    outcome = _with_the_key_of_a_status(judge(view), definition)
     return _with_history(Answer(outcome, build, view.run), view.run, api, dedup_key, pages)
 
 
-def _with_the_key_of_a_status(found: Outcome, definition: Definition, placed: tuple[Placed, ...]) -> Outcome:
-    """Where BUILD_STATUS may open the same alert, which knows no selector, that of the API's answer goes."""
+def _with_the_key_of_a_status(found: Outcome, definition: Definition) -> Outcome:
+    """Where the pipeline gives a BUILD_STATUS too, which knows no selector, that of the API's answer goes: both are
+    about one alert."""
     own = definition.selected(found.selector)
-    apart = found.selector[0] in ("default", "custom")  # whose keys no other pipeline has
-    giving = any(one.item.build_status for one in placed if not apart or one.pipeline is own)
+    giving = own and any(item.gives_a_status for step in own.steps for item in step.items)
     return found._replace(selector=("", "")) if giving else found
 
 

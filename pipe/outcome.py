@@ -6,8 +6,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipe.build import Build
-from pipe.definition import Definition
-from pipe.placement import SHELLS, Placed, in_a_final_step
+from pipe.definition import TRIGGER_STATUS, Definition
+from pipe.placement import Placed, in_a_final_step
 from pipe.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 BROKEN = ("FAILED", "ERROR", "SYSTEM_ERROR", "USER_ERROR", "EXPIRED")
 PASSED = ("SUCCESSFUL", "PASSED", "SUCCESS")
-TRIGGER_STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
 MISPLACED = (
     "this pipe stands in `script` of an ordinary step, where it runs only after a success; move it to the step's "
     "`after-script`"
@@ -147,12 +146,12 @@ def _step(settings: Settings, placed: tuple[Placed, ...], *, imports: bool) -> O
         return Outcome(Result.FAILED, f"BUILD_STATUS is {settings.build_status}", of_step=True)
     if unreadable := settings.bad_exit_code or settings.bad_build_status:
         return Outcome(Result.UNKNOWN, unreadable.removesuffix("."), of_step=True)
-    if (code := settings.exit_code) in settings.ignore_exit_codes:
-        return Outcome(Result.IGNORED, f"exit code {code} is among IGNORE_EXIT_CODES", of_step=True, exit_code=code)
-    here = [one for one in placed if one.sees_exit_code]
-    if not imports and any(one.step.final for one in placed) and all(one.step.final for one in here):
+    code, here = settings.exit_code, [one for one in placed if one.sees_exit_code]
+    if code == 0 and any(one.step.final for one in placed) and all(one.step.final for one in here):
         return None  # a final step's own exit code, or the `$?` of its script, tells nothing of the build
-    if not settings.has_own_exit_code and any(one.item.exit_code in SHELLS for one in here):
+    if code in settings.ignore_exit_codes:
+        return Outcome(Result.IGNORED, f"exit code {code} is among IGNORE_EXIT_CODES", of_step=True, exit_code=code)
+    if any(one.gives_the_shells_code(own_code_came=settings.has_own_exit_code) for one in here):
         return Outcome(Result.UNKNOWN, SHELLS_CODE, of_step=True)
     if not imports and placed and not here and all(one.runs_only_after_a_success for one in placed):
         return Outcome(Result.MISPLACED, MISPLACED, of_step=True)

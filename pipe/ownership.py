@@ -12,10 +12,12 @@ from typing import NamedTuple
 from pipe.build import Build
 from pipe.definition import Definition
 from pipe.placement import (
+    DEPLOYMENT,
     STEPS_OWN_CODE,
     Placed,
     in_words,
     names_variable,
+    of_this_name,
     openers,
     place_of,
     same_environment,
@@ -28,8 +30,11 @@ SET_A_NAME = "Set ALERT_NAME"
 PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (or $BITBUCKET_DEPLOYMENT_ENVIRONMENT, _TAG or _PR_ID)"
 ONE_FOR_EACH_PIPELINE = "Give each pipeline an ALERT_NAME of its own"
 ONE_WORD_EACH = "Give each DEDUP_KEY a word of its own"
+MAP_THE_REF = "Map BITBUCKET_TAG and BITBUCKET_PR_ID"
+LEAVE_IT_OUT = "Leave DEDUP_KEY out"
 ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"
 SHARD = "BITBUCKET_PARALLEL_STEP"
+KEYED_APART = ("default", "custom")  # pipelines whose selector stands in their key
 FINAL_STEP = "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`"
 
 
@@ -55,30 +60,46 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
     found = [one for one in found if one.opens_a_steps_alert]
     if found and all(one.step.final for one in found):
         return Ownership(f"the exit code of {in_words(found)} says nothing of the build", FINAL_STEP)
-    if crowded := _crowded(found):
-        return Ownership(f"{in_words(crowded)} use the same key", ONE_WORD_EACH if subject.given_key else ONE_EACH)
+    if crowded := _crowded(found, subject):
+        return _share(crowded, ONE_WORD_EACH if subject.given_key else ONE_EACH)
     imports = any(pipeline.imported for pipeline in definition.about_the_same(build))
-    if named or (len(found) == 1 and not imports):
-        return Ownership()
-    if len(found) > 1:
-        return Ownership(f"{in_words(found)} use the same key", ONE_FOR_ALL)
-    if found:
+    if not named:
+        return _of_no_name(found, imports=imports)
+    if not (found or imports) and subject.is_detached and (elsewhere := of_this_name(definition, subject)):
+        return Ownership(f"this run knows no tag and no pull request, and {in_words(elsewhere)} would", MAP_THE_REF)
+    return Ownership()
+
+
+def _of_no_name(found: list[Placed], *, imports: bool) -> Ownership:
+    steps = {id(one.step) for one in found}
+    if len(steps) > 1:
+        return _share(found, ONE_FOR_ALL)
+    if not steps:
+        return Ownership("bitbucket-pipelines.yml does not show this step", SET_A_NAME)
+    if imports:
         return Ownership("bitbucket-pipelines.yml imports a pipeline that could use the same key", SET_A_NAME)
-    return Ownership("bitbucket-pipelines.yml does not show this step", SET_A_NAME)
+    return Ownership()
 
 
-def of_pipeline(definition: Definition, build: Build, subject: Subject, *, selector_known: bool) -> Ownership:
-    """Of a pipeline's success. Where its selector is not known (BUILD_STATUS), two pipelines can have one key."""
+def of_pipeline(definition: Definition, build: Build, subject: Subject, selector: tuple[str, str]) -> Ownership:
+    """Of a pipeline's success. Who gives BUILD_STATUS has no selector, and so one key for every pipeline of the ref."""
     if doubt := _doubt(definition, subject):
         return doubt
+    if build.by_uuid and subject.given_key:
+        return Ownership("whatever pipeline this one is told of, its DEDUP_KEY is the same", LEAVE_IT_OUT)
     found = list(openers(definition, build, subject))
     if shared := _shared_key(found, build, subject):
         return shared
     found = [one for one in found if one.opens_a_pipelines_alert]
-    if not selector_known and len({id(one.pipeline) for one in found}) > 1:
-        advice = ONE_WORD_EACH if subject.given_key else ONE_FOR_EACH_PIPELINE
-        return Ownership(f"{in_words(found)} use the same key", advice)
-    return Ownership()
+    kind, own = selector[0], definition.selected(selector)
+    if kind in KEYED_APART and not subject.given_key:
+        found = []
+    elif kind:  # the other builds that Bitbucket judges are seen in its list
+        found = [one for one in found if one.item.gives_a_status and one.pipeline is not own]
+    elif len({id(one.pipeline) for one in found}) < 2:
+        found = []
+    advice = ONE_WORD_EACH if subject.given_key else ONE_FOR_EACH_PIPELINE
+    return _share(found, advice) if found else Ownership()
 
 
 def _doubt(definition: Definition, subject: Subject) -> Ownership | None:
@@ -89,15 +110,19 @@ def _doubt(definition: Definition, subject: Subject) -> Ownership | None:
     return None
 
 
-def _crowded(found: list[Placed]) -> list[Placed]:
+def _share(found: list[Placed], advice: str) -> Ownership:
+    return Ownership(f"{in_words(found)} {'use' if len(found) > 1 else 'uses'} the same key", advice)
+
+
+def _crowded(found: list[Placed], subject: Subject) -> list[Placed]:
     """Those that share a pipeline with another one: another step, or another exit code of the same. The index tells
     steps of a parallel group apart."""
     steps: dict[int, dict[object, Placed]] = {}
     for one in found:
-        texts = f"{one.item.alert_name} {one.item.dedup_key}".replace(f"${{{SHARD}}}", f"${SHARD}")
+        text = (one.item.dedup_key if subject.given_key else one.item.alert_name).replace(f"${{{SHARD}}}", f"${SHARD}")
         code = one.item.exit_code not in STEPS_OWN_CODE and one.item.exit_code
-        sharded = one.step.group and names_variable(texts, SHARD)
-        which = (one.step.group, texts, code) if sharded else (id(one.step), code)
+        sharded = one.step.group and names_variable(text, SHARD)
+        which = (one.step.group, text, code) if sharded else (id(one.step), code)
         steps.setdefault(id(one.pipeline), {})[which] = one
     return [one for alike in steps.values() if len(alike) > 1 for one in alike.values()]
 
@@ -107,9 +132,9 @@ def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownershi
     if not subject.given_key:
         return None
     opening = [one for one in found if one.opens_a_steps_alert or one.opens_a_pipelines_alert]
-    if elsewhere := [one for one in opening if one.item.dedup_key and not _is_bound(one, build)]:
-        return Ownership(f"{in_words(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
     own = place_of(build, subject)
+    if elsewhere := [one for one in opening if one.item.dedup_key and not _is_bound(one, build, own)]:
+        return Ownership(f"{in_words(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
     if alike := [one for one in opening if one.names_its_place and one.place_variable != own]:
         return Ownership(f"{in_words(alike)} can use the same DEDUP_KEY in a place of another kind", ONE_WORD_EACH)
     others = [one for one in found if (one.opens_a_pipelines_alert if subject.is_step else one.opens_a_steps_alert)]
@@ -118,11 +143,11 @@ def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownershi
     return None
 
 
-def _is_bound(one: Placed, build: Build) -> bool:
-    """Whether only builds of this place can have this item's DEDUP_KEY: it names the place, or stands nowhere else."""
-    if one.names_its_place:
-        return True
-    if build.deployment:
+def _is_bound(one: Placed, build: Build, own: str) -> bool:
+    """Whether only builds of this place, which `own` tells apart, can have this item's DEDUP_KEY: it names the place,
+    or stands nowhere else."""
+    if one.names_its_place or one.place_variable != own:
+        return one.names_its_place
+    if own == DEPLOYMENT:
         return all(same_environment(environment, build.deployment) for environment in one.step.environments)
-    here_only = one.pipeline.section == "branches" and one.pipeline.pattern == build.branch
-    return here_only and one.place_variable == "BITBUCKET_BRANCH" and not build.is_pull_request
+    return own == "BITBUCKET_BRANCH" and (one.pipeline.section, one.pipeline.pattern) == ("branches", build.branch)

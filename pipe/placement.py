@@ -28,15 +28,22 @@ class Placed(NamedTuple):
     step: Step
     item: Item
     in_triggered_pipeline: bool = False
+    behind_an_end: bool = False  # in a pipeline that starts when another one, or a deployment, has ended
 
     @property
     def runs_only_after_a_success(self) -> bool:
-        return self.item.place == "script" and not self.step.final and not self.in_triggered_pipeline
+        return self.item.place == "script" and not self.step.final and not self.behind_an_end
 
     @property
     def sees_exit_code(self) -> bool:
         """In `script` nobody gets there after a failure, and `$?` is 0; a code that the script has kept is one."""
-        return self.item.place == "after-script" or self.item.exit_code not in (*STEPS_OWN_CODE, *SHELLS)
+        codes = {self.item.exit_code, self.item.own_code}
+        return self.item.place == "after-script" or not codes <= {*STEPS_OWN_CODE, *SHELLS}
+
+    def gives_the_shells_code(self, *, own_code_came: bool) -> bool:
+        """Whether nothing but `$?` stands behind its exit code. `own_code_came`: BITBUCKET_EXIT_CODE did."""
+        own_code_came &= self.item.own_code not in SHELLS
+        return not own_code_came and (self.item.exit_code or self.item.own_code) in SHELLS
 
     @property
     def opens_a_steps_alert(self) -> bool:
@@ -44,7 +51,7 @@ class Placed(NamedTuple):
 
     @property
     def opens_a_pipelines_alert(self) -> bool:
-        in_script = self.item.place == "script" and (self.step.final or self.in_triggered_pipeline)
+        in_script = self.item.place == "script" and (self.step.final or self.behind_an_end)
         speaks = bool(self.item.build_status) or in_script
         return self.item.action not in SILENT_ACTIONS and speaks
 
@@ -69,9 +76,15 @@ class Placed(NamedTuple):
         """Whether the variable of its place can have the value that another one, `own`, has: an environment's name can
         be a branch's. (That a number or a tag is one as well is left out of account.)"""
         if self.place_variable == DEPLOYMENT:
-            return in_environment(self.step, value)
+            return self.is_in(value)
         branch = own == DEPLOYMENT and self.place_variable == "BITBUCKET_BRANCH"
         return branch and (self.pipeline.section != "branches" or matches(self.pipeline.pattern, value))
+
+    def is_in(self, environment: str) -> bool:
+        """Whether a run in that environment can be this one; "" for a run that knows of none."""
+        if not environment and not self.item.knows_environment:
+            return True
+        return any(same_environment(one, environment) for one in self.step.environments)
 
     @property
     def name(self) -> str:
@@ -86,7 +99,7 @@ def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str
         for one in _items(definition, definition.possible(build))
         if _could_be(one.item.alert_name, alert_name) and _could_be(one.item.dedup_key, dedup_key)
     )
-    here = tuple(one for one in found if in_environment(one.step, build.environment))
+    here = tuple(one for one in found if one.is_in(build.environment))
     return found if not here and not build.environment else here
 
 
@@ -100,10 +113,8 @@ def openers(
     possible = {id(pipeline) for pipeline in alike}
     anywhere = in_any_environment or not subject.is_step or build.is_pull_request
     own = place_of(build, subject)
-    for one in _items(definition, definition.pipelines):
-        if not _can_have(one.item, subject):
-            continue
-        here = id(one.pipeline) in possible and (anywhere or in_environment(one.step, build.deployment))
+    for one in of_this_name(definition, subject):
+        here = id(one.pipeline) in possible and (anywhere or one.is_in(build.deployment))
         if not subject.given_key or not one.item.dedup_key:
             opens = here
         elif one.names_its_place:
@@ -112,6 +123,11 @@ def openers(
             opens = True
         if opens:
             yield one
+
+
+def of_this_name(definition: Definition, subject: Subject) -> list[Placed]:
+    """Every item whose name or DEDUP_KEY is the subject's, wherever it stands."""
+    return [one for one in _items(definition, definition.pipelines) if _can_have(one.item, subject)]
 
 
 def in_a_final_step(placed: tuple[Placed, ...]) -> bool:
@@ -141,9 +157,15 @@ def _can_have(item: Item, subject: Subject) -> bool:
 
 def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Placed]:
     for pipeline in pipelines:
-        triggered = pipeline.section == "custom" and pipeline.pattern in definition.triggered
         for step in pipeline.steps:
-            yield from (Placed(pipeline, step, item, triggered) for item in step.items)
+            yield from (stand(definition, pipeline, step, item) for item in step.items)
+
+
+def stand(definition: Definition, pipeline: Pipeline, step: Step, item: Item) -> Placed:
+    custom, name = pipeline.section == "custom", pipeline.pattern
+    return Placed(
+        pipeline, step, item, custom and name in definition.triggered, custom and name in definition.behind_an_end
+    )
 
 
 def _could_be(text: str, value: str) -> bool:
@@ -164,23 +186,19 @@ def _could_be(text: str, value: str) -> bool:
     return at <= end
 
 
+# What a shell makes something of: a variable, one with a plain expression behind it, and all behind anything else.
+_EXPANDED = r"\$\w+|\$\{(?:[^{}$`\\]|\\[^}])*\}|[$`\\].*"
+
+
 @lru_cache(maxsize=1024)
 def _literal_parts(text: str) -> tuple[str, ...]:
-    """What stands around the `$…` of a text. What comes behind a `$(`, a `$[` or a backtick can be anything."""
-    if not set("$`\\") & set(text):
-        return (" ".join(text.split()),)
-    expanded = r"\$\{[^}]*\}?|\$[(\[].*|\$\w+|\$[^\w\s]?|`.*|\\.?"
-    return tuple(re.split(rf"\s*(?:{expanded})\s*", " ".join(text.split())))
+    """What stands around that of a text."""
+    return tuple(re.split(rf"\s*(?:{_EXPANDED})\s*", " ".join(text.split())))
 
 
 def names_variable(text: str, variable: str) -> bool:
-    """Whether the whole value of a variable stands in a text: not a part of it, nor what a command makes of it."""
-    plain = re.split(r"\$\(|`", text)[0]
-    return re.search(rf"(?<!\\)\$(?:{variable}(?!\w)|\{{{variable}\}})", plain) is not None
-
-
-def in_environment(step: Step, environment: str) -> bool:
-    return any(same_environment(one, environment) for one in step.environments)
+    """Whether the whole value of a variable stands in a text: not a part of it, nor what something else makes of it."""
+    return not {f"${variable}", f"${{{variable}}}"}.isdisjoint(re.findall(_EXPANDED, " ".join(text.split())))
 
 
 def same_environment(one: str, other: str) -> bool:

@@ -143,9 +143,9 @@ def _case(settings: Settings, definition: Definition, placed: tuple[Placed, ...]
         owner = ownership.of_step(definition, about, what)
         may_be_skipped = any(one.step.may_be_skipped for one in placed)
         return Case(outcome, what, owner, about.environment, about.in_ci, may_be_skipped)
-    owner = ownership.of_pipeline(definition, about, what, selector_known=bool(outcome.selector[0]))
+    owner = ownership.of_pipeline(definition, about, what, outcome.selector)
     may_be_skipped = _may_be_skipped(definition, outcome)
-    siblings = _siblings(definition, about, outcome.selector)
+    siblings = _siblings(definition, about, outcome.selector, what)
     return Case(outcome, what, owner, "", about.in_ci, may_be_skipped, answer.may_be_own, siblings)
 
 
@@ -163,12 +163,16 @@ def _may_be_skipped(definition: Definition, outcome: Outcome) -> bool:
     return any(step.may_be_skipped for step in own.steps)
 
 
-def _siblings(definition: Definition, build: Build, selector: tuple[str, str]) -> tuple[str, ...]:
-    """Other pipelines of the file with the same key: an exact branch beside a pattern, tags of one line."""
+def _siblings(definition: Definition, build: Build, selector: tuple[str, str], what: Subject) -> tuple[str, ...]:
+    """Other pipelines of the file with the same key: an exact branch beside a pattern, tags of one line; with a
+    DEDUP_KEY all that hold the pipe."""
     own = definition.selected(selector)
-    if not own or own.section == "custom":
+    if not own:
         return ()
-    return tuple(one.label for one in definition.possible(build) if one.section == own.section and one is not own)
+    others = [one for one in definition.possible(build) if one is not own]
+    if what.given_key:
+        return tuple(one.label for one in others if one.imported or any(step.items for step in one.steps))
+    return tuple(one.label for one in others if one.section == own.section != "custom")
 
 
 def _sending_nothing(why: str, outcome: Outcome | None) -> Decision:

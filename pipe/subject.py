@@ -16,10 +16,11 @@ KEPT_LENGTH = 190  # characters of a longer key that stay readable in front of i
 UNKNOWN = ":result unknown"
 STEP = "step"
 REF_UNKNOWN = "ref unknown"
+DETACHED = "detached"
 
 # A number at the start of a word, a `v` before it kept. Words are split at everything but letters and digits, and not
 # at a dot between digits. Else a number at the end of the tag.
-_VERSION = r"(?is)(?<![^\W_])(?<![0-9]\.)(v?)[0-9].*"
+_VERSION = r"(?is)(?<![^\W_])(v|(?<![0-9]\.))[0-9].*"
 _NUMBER_AT_THE_END = r"[0-9]+(\.[0-9]+)*$"
 
 
@@ -39,7 +40,7 @@ class Subject(NamedTuple):
         """The place in words, to follow a noun; empty where it is not known."""
         kind, _, name = self.where.partition("/")
         words = {"branch": "on {}", "pr": "in pull request {}", "tag": "on tags {}…", "deployment": "in {}"}
-        return words.get(kind, "without a branch" if kind == "detached" else "").format(name)
+        return words.get(kind, "without a branch" if self.is_detached else "").format(name)
 
     @property
     def prefix(self) -> str:
@@ -68,6 +69,10 @@ class Subject(NamedTuple):
     def is_placed(self) -> bool:
         """Whether it is known on which ref the build ran."""
         return self.where != REF_UNKNOWN
+
+    @property
+    def is_detached(self) -> bool:
+        return self.where == DETACHED
 
     @property
     def is_deployment(self) -> bool:
@@ -110,7 +115,7 @@ def _where(build: Build) -> tuple[str, str]:
         return f"tag/{line_of(build.tag)}", build.tag
     if build.branch:
         return f"branch/{build.branch}", build.branch
-    return "detached", ""
+    return DETACHED, ""
 
 
 def line_of(tag: str) -> str:

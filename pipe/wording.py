@@ -63,7 +63,7 @@ def resolves_unknown(case: Case, *, closed_by_a_pipeline: bool) -> str:
     until_then = f"; until then no other result that cannot be told {scope}".rstrip() + " pages"
     if not closed_by_a_pipeline or case.subject.is_deployment:  # no pipeline's alert is about an environment
         return "by hand" + (until_then if case.subject.key else "")
-    by_pipeline = f"by the next known result of a pipeline {case.subject.scope}; a step's exit code does not close it"
+    by_pipeline = f"by the next known result of a pipeline {scope}; a step's exit code does not close it"
     return f"by hand, or {by_pipeline}{until_then}"
 
 

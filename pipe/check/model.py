@@ -11,7 +11,7 @@ from typing import Any
 from pipe import definition_file
 from pipe.check.source import Map, Seq, Unreadable, document, items_of, mapping_of, shell_lines, text_of
 from pipe.definition import Definition, Item, Pipeline, Step
-from pipe.placement import Placed
+from pipe.placement import Placed, stand
 from pipe.settings import ACTIONS, FROM_CONTEXT
 
 STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
@@ -51,16 +51,12 @@ class Use:
     at: StepUse
     item: Item
     node: Map
-    triggered: bool
+    placed: Placed
     told: bool  # in a pipeline that `pipeline-completed` starts
 
     @property
     def line(self) -> int:
         return self.node.line
-
-    @property
-    def placed(self) -> Placed:
-        return Placed(self.at.pipeline, self.at.step, self.item, self.triggered)
 
     @property
     def variables(self) -> Map:
@@ -201,7 +197,8 @@ def _uses(step: StepUse, definition: Definition, ours: set[str]) -> Iterator[Use
         if definition_file.is_ours(node, ours)
     ]
     for item, node in zip(step.step.items, nodes, strict=True):
-        yield Use(step, item, node, custom and pattern in definition.triggered, custom and pattern in definition.told)
+        placed = stand(definition, step.pipeline, step.step, item)
+        yield Use(step, item, node, placed, custom and pattern in definition.told)
 
 
 def _has_clone(body: Map, found: Map) -> bool:

@@ -47,8 +47,12 @@ def of_step(text: str | Definition, name: str = "", key: str = "", build: Build 
 
 
 def of_pipeline(
-    text: str | Definition, name: str = "", key: str = "", build: Build = MAIN, known: bool = False
+    text: str | Definition,
+    name: str = "",
+    key: str = "",
+    build: Build = MAIN,
+    selector: tuple[str, str] = ("", ""),
 ) -> Ownership:
     definition = read(text) if isinstance(text, str) else text
-    what = subject.of_pipeline(build, name, key)
-    return ownership.of_pipeline(definition, build, what, selector_known=known)
+    what = subject.of_pipeline(build, name, key, selector)
+    return ownership.of_pipeline(definition, build, what, selector)

@@ -128,6 +128,7 @@ pipelines: {custom: {pager: [%s], deploy: [%s], other: [%s], pushed: [%s]}}
     found = read(text)
     assert found.told == ("pager", "deploy", "other")
     assert found.triggered == ("pager", "deploy", "other", "pushed")
+    assert found.behind_an_end == ("pager", "deploy", "other")
     assert found.pagers() == ("pager",)
     assert [found.may_be_a_pager(("custom", name)) for name in ("pager", "deploy", "pushed", "")] == [
         True,
@@ -287,7 +288,9 @@ def test_no_text_at_all_raises(text):
     definition_file.parse(text.encode(errors="replace"))
 
 
-@pytest.mark.parametrize("answer", [[], ["x"], [[], [], [], "", False, 1], [[["branches"]], [], [], "", False], 7, {}])
+@pytest.mark.parametrize(
+    "answer", [[], ["x"], [[], [], [], [], "", False, 1], [[["branches"]], [], [], [], "", False], 7, {}]
+)
 def test_an_answer_that_is_no_definition_is_doubt(monkeypatch, tmp_path, answer):
     monkeypatch.setattr("pipe.lib.wall.ask", lambda *_, **__: answer)
     assert definition_file.read(tmp_path).unread.endswith("could not be read (the answer makes no sense)")

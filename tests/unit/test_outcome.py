@@ -36,8 +36,9 @@ TOLD_AND_FINAL = DEFAULT % (
 SHELLS_STEP = step(exit_code="'$?'")
 SHELLS = DEFAULT % step(exit_code="'${?}'")
 SHELLS_AND_IMPORT = SHELLS.removesuffix("}") + ", custom: {nightly: {import: 'a:b:c'}}}"
+FINAL_AND_IMPORT = "pipelines: {default: [%s], custom: {scan: {import: 'a:b:c'}}}" % step(kind="final")
 TRIGGERED = (
-    "triggers: {repository-push: [{condition: a, pipelines: [told]}]}\npipelines: {custom: {told: [%s]}}"
+    "triggers: {deployment-completed: [{condition: a, pipelines: [told]}]}\npipelines: {custom: {told: [%s]}}"
     % step(where="script")
 )
 
@@ -278,6 +279,8 @@ def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
         (FINAL, {}, None),
         (AFTER, {}, None),
         (TRIGGERED, {}, None),
+        (TRIGGERED.replace("deployment-completed", "repository-push"), {}, Outcome(M, MISPLACED, of_step=True)),
+        (TRIGGERED.replace("deployment-completed", "pullrequest-push"), {"exit_code": "0"}, Outcome(M, MISPLACED, of_step=True)),
         (DEFAULT % step(where="script", exit_code="$CODE"), {}, Outcome(U, KEPT_EMPTY, of_step=True)),
         (DEFAULT % step(where="script", exit_code="'$?'"), {}, Outcome(M, MISPLACED, of_step=True)),
         (DEFAULT % step(where="script", build_status="$RESULT"), {}, Outcome(U, KEPT_EMPTY, of_step=True)),
@@ -287,6 +290,13 @@ def test_an_exit_code_that_is_not_0_is_a_failure_in_a_final_step_too(text):
         (DEFAULT % step(kind="final", exit_code="'$?'"), {"exit_code": "0"}, None),
         (KEPT_BESIDE_PLAIN, {}, Outcome(M, MISPLACED, of_step=True)),
         (SHELLS, {"exit_code": "0", "bitbucket_exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        (DEFAULT % step(bitbucket_exit_code="'$?'"), {"bitbucket_exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
+        (DEFAULT % step(exit_code="'$?'", bitbucket_exit_code="'$?'"), {"bitbucket_exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
+        (DEFAULT % step(exit_code="$BITBUCKET_EXIT_CODE", bitbucket_exit_code="'$?'"), {"exit_code": "0", "bitbucket_exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        (DEFAULT % step(where="script", bitbucket_exit_code="$rc"), {"bitbucket_exit_code": "0"}, of_step(S, "exit code 0", 0)),
+        (DEFAULT % step(where="script", bitbucket_exit_code="'$?'"), {"bitbucket_exit_code": "0"}, Outcome(M, MISPLACED, of_step=True)),
+        (FINAL_AND_IMPORT, {"exit_code": "0"}, None),
+        (DEFAULT % step(kind="final"), {"exit_code": "0", "ignore_exit_codes": "0 130"}, None),
         (SHELLS, {"exit_code": "0", "build_status": "failed"}, of_step(F, "BUILD_STATUS is failed")),
         (DEFAULT % ", ".join([SHELLS_STEP, step("b")]), {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),
         (DEFAULT % ", ".join([SHELLS_STEP, step("b", where="script")]), {"exit_code": "0"}, Outcome(U, SHELLS_CODE, of_step=True)),

@@ -113,7 +113,7 @@ def test_what_is_absent_is_no_doubt_for_a_name_and_what_cannot_be_read_is(defini
     assert owns(definition, "unit tests") is named
     assert owns(definition) is unnamed
     assert (not of_pipeline(definition).why_not) is named
-    assert (not of_pipeline(definition, known=True).why_not) is named
+    assert (not of_pipeline(definition, selector=("branches", "main")).why_not) is named
 
 
 SHARDS = f"{{parallel: [{step('u', 'unit $BITBUCKET_PARALLEL_STEP')}, {step('u', 'unit $BITBUCKET_PARALLEL_STEP')}]}}"
@@ -207,7 +207,7 @@ def test_in_a_pull_request_a_step_s_environment_changes_no_key():
 
 def test_a_pipeline_whose_selector_bitbucket_tells_has_a_key_of_its_own():
     text = BOTH % (step(kind="final", where="script"), step(kind="final", where="script"))
-    assert not of_pipeline(text, known=True).why_not
+    assert not of_pipeline(text, selector=("branches", "main")).why_not
     assert of_pipeline(text).why_not
 
 
@@ -382,9 +382,10 @@ def test_whether_a_pipeline_s_success_owns_its_key(text, name, key, build, expec
 
 def test_a_key_of_one_s_own_is_looked_at_where_bitbucket_tells_the_selector_too():
     text = pipelines(main=keyed("a", HERE, **STATUS), default=keyed("b", "shop-$X", **STATUS))
-    assert of_pipeline(text, key="shop-main", known=True) == elsewhere("b")
+    assert of_pipeline(text, key="shop-main", selector=("branches", "main")) == elsewhere("b")
     text = pipelines(main=keyed("a", HERE, **STATUS), custom=keyed("b", HERE, **STATUS))
-    assert of_pipeline(text, key="shop-main", known=True) == OWNED
+    b = Ownership("b uses the same key", "Give each DEDUP_KEY a word of its own")
+    assert of_pipeline(text, key="shop-main", selector=("branches", "main")) == b
 
 
 @pytest.mark.parametrize(
@@ -451,7 +452,23 @@ CAN_USE_IT = "can use the same DEDUP_KEY in a place of another kind"
         # the branch of a pipeline that a pull request or another pipeline may have started
         (TRIGGERED % keyed("t", "x $BITBUCKET_BRANCH"), "", "x main", MAIN, ELSEWHERE),
         ("{pipelines: {custom: {n: [%s]}}}" % keyed("t", "x $BITBUCKET_BRANCH"), "", "x main", MAIN, ""),
-        # shards by the whole index alone
+        # what stands behind a `$` may hold another one, and a backslash keeps it
+        (two("'checks ${TEAM:-${BITBUCKET_REPO_SLUG}}'"), "checks shop", "", MAIN, ALIKE), (two("'checks $`echo shop`'"), "checks shop", "", MAIN, ALIKE),
+        (DEFAULT % ", ".join(step(x, "'checks ${X#*/} %s'" % x) for x in "ab"), "checks shop a", "", MAIN, ""),
+        (DEFAULT % keyed("t", "x $$BITBUCKET_BRANCH"), "", "x main", MAIN, ELSEWHERE), (DEFAULT % keyed("t", "x ${Y:-$BITBUCKET_BRANCH}"), "", "x main", MAIN, ELSEWHERE),
+        # a pull request's deployment is about the pull request; a pipeline's alert knows no environment
+        (
+            f"{{pipelines: {{branches: {{main: [{keyed('t', ENV_KEY, more=PRODUCTION)}]}}, pull-requests: {{'**': [{keyed('p', ENV_KEY, more=PRODUCTION)}]}}}}}}",
+            "", "shop-production", DEPLOY, "p can use the same DEDUP_KEY elsewhere",
+        ),
+        # two pagers of one step, for two services
+        (DEFAULT % f"{{step: {{name: a, script: [make], after-script: [{pager()}, {pager(integration_key='$OTHER')}]}}}}", "", "", MAIN, ""),
+        # a key by its variable
+        ("pipelines: {default: [%s, %s]}" % tuple("{step: {name: %s, script: [make], after-script: [{pipe: 'docker://x/y:1', variables: {PAGERDUTY_INTEGRATION_KEY: $K}}]}}" % name for name in "ab"), "", "", MAIN, ALIKE),
+        # shards by the whole index alone, and by the key where one is given
+        (DEFAULT % SHARDS.replace("ALERT_NAME", "DEDUP_KEY: shop-$BITBUCKET_BRANCH, ALERT_NAME"), "unit 0", "shop-main", MAIN, "2 steps called u use the same key"),
+        (DEFAULT % SHARDS.replace("ALERT_NAME", "DEDUP_KEY: shop-$BITBUCKET_BRANCH-$BITBUCKET_PARALLEL_STEP, ALERT_NAME"), "unit 0", "shop-main-0", MAIN, ""),
+        (DEFAULT % SHARDS.replace("unit $BITBUCKET_PARALLEL_STEP", "'unit ${SUITE:-$BITBUCKET_PARALLEL_STEP}'"), "unit api", "", MAIN, "2 steps called u use the same key"),
         (DEFAULT % SHARDS.replace("unit $BITBUCKET_PARALLEL_STEP", "'unit ${BITBUCKET_PARALLEL_STEP:+s}'"), "unit s", "", MAIN, "2 steps called u use the same key"),
         (DEFAULT % SHARDS.replace("unit $BITBUCKET_PARALLEL_STEP", "unit $(expr $BITBUCKET_PARALLEL_STEP / 2)"), "unit 0", "", MAIN, "2 steps called u use the same key"),
     ],

@@ -604,3 +604,104 @@ def test_by_the_variables_alone_a_failure_pages_and_nothing_resolves(variables, 
     assert (made.answer is None) is kept_out
     if "BRANCHES" in variables:
         assert made.decision.warning == f"{says} But it failed: exit code 1."
+
+
+# --- What several hold together. --------------------------------------------------------------------------------------
+
+DEPLOY = {"BITBUCKET_DEPLOYMENT_ENVIRONMENT": "production"}
+BY_DOCKER = "{step: {name: %s, script: [make], after-script: [{pipe: 'docker://x/pagerduty:1', variables: {%s}}]%s}}"
+CODE = "INTEGRATION_KEY: $K, EXIT_CODE: $BITBUCKET_EXIT_CODE"
+
+
+def test_a_status_that_a_step_in_a_deployment_gives_has_the_key_of_the_ref(planned):
+    deploy = in_file("Deploy", where="script", build_status="$S", more=", deployment: production")
+    file = f"pipelines: {{branches: {{main: [{FINAL_STEP}]}}, custom: {{release: [{deploy}]}}}}"
+    failed = planned(file, BUILD_STATUS="failed", **DEPLOY)
+    assert failed.sent == PAGES
+    assert failed.details["resolves"].startswith("by hand: page (branches: main) and Deploy (custom: release) use")
+    passed = planned(file, own(ran()))
+    assert passed.sent == [SEES_AGAIN]
+    assert "Not resolving: Deploy uses the same key. Give each" in passed.plan.decision.warning
+
+
+def test_a_told_success_does_not_resolve_what_another_pipeline_s_status_may_have_opened(planned):
+    nightly = in_file("Nightly", where="script", build_status="$S")
+    file = TOLD.replace(f"nightly: [{UNIT}]", f"nightly: [{nightly}]")
+    run = planned(file, ended("SUCCESSFUL"), **told("SUCCESSFUL"))
+    assert run.sent == [SEES_AGAIN]
+    assert "Not resolving: Nightly uses the same key." in run.plan.decision.warning
+    about = {"selector_type": "custom", "selector_pattern": "nightly"}
+    assert (
+        "resolve branch/main:custom/nightly" in planned(file, ended("SUCCESSFUL", **about), **told("SUCCESSFUL")).sent
+    )
+
+
+@pytest.mark.parametrize("file", [None, TOLD])
+def test_a_told_pager_has_one_dedup_key_for_whatever_it_is_told_of(planned, file):
+    run = planned(file, ended("SUCCESSFUL"), DEDUP_KEY="shop-main", **told("SUCCESSFUL"))
+    assert [event for event in run.sent if event == "resolve shop-main"] == []
+    assert "its DEDUP_KEY is the same. Leave DEDUP_KEY out." in run.plan.decision.warning
+
+
+@pytest.mark.parametrize("more", [{"ref_type": ""}, {"ref_type": "named_branch"}, {"ref_type": "", "ref_name": ""}])
+def test_where_bitbucket_does_not_say_on_which_ref_it_ran_nothing_resolves(planned, more):
+    run = planned(TOLD, ended("SUCCESSFUL", **more), **told("SUCCESSFUL"))
+    assert run.sent == []
+    assert "Bitbucket's API did not say on which ref that pipeline ran" in run.plan.decision.warning
+    assert planned(TOLD, ended(**more), **told()).sent == ["trigger ref unknown:branches/main"]
+
+
+def test_a_pipe_from_docker_may_not_know_its_environment(planned):
+    file = MAIN % f"{BY_DOCKER % ('Test', CODE, '')}, {BY_DOCKER % ('Deploy', CODE, ', deployment: production')}"
+    failed, passed = planned(file, EXIT_CODE="1"), planned(file, EXIT_CODE="0")
+    assert failed.page["summary"] == "acme/shop: build failed on main (#812, exit code 1)"
+    assert failed.details["resolves"].startswith("by hand: Test and Deploy use the same key")
+    assert passed.sent == []
+    mapped = f"{CODE}, BITBUCKET_DEPLOYMENT_ENVIRONMENT: $BITBUCKET_DEPLOYMENT_ENVIRONMENT"
+    file = MAIN % f"{BY_DOCKER % ('Test', CODE, '')}, {BY_DOCKER % ('Deploy', mapped, ', deployment: production')}"
+    assert planned(file, EXIT_CODE="0").sent == ["resolve branch/main:step"]
+    assert planned(file, EXIT_CODE="0", **DEPLOY).sent == ["resolve deployment/production:step"]
+
+
+def test_a_pipe_from_docker_may_not_know_its_tag(planned):
+    publish = BY_DOCKER % ("Publish", f"{CODE}, ALERT_NAME: publish", "")
+    file = f"pipelines: {{tags: {{'web-*': [{publish}], 'api-*': [{publish}]}}}}"
+    run = planned(file, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="")
+    assert run.sent == []
+    assert "this run knows no tag and no pull request, and Publish" in run.plan.decision.warning
+    custom = file.replace("tags", "custom")
+    assert planned(custom, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="").sent == [
+        "resolve detached:step/publish"
+    ]
+    imported = file.replace("{tags", "{custom: {x: {import: 'a:b:c'}}, tags")
+    assert planned(imported, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="").sent == [
+        "resolve detached:step/publish"
+    ]
+
+
+def test_what_another_place_can_have_is_not_closed_from_here(planned):
+    file = DEFAULT % in_file("unit", "unit", dedup_key="main-release")
+    unknown = planned(file, EXIT_CODE="one", DEDUP_KEY="main-release", ALERT_NAME="unit")
+    assert unknown.sent == ["trigger main-release:result unknown"]
+    assert unknown.details["resolves"].startswith("by hand; until then")
+    assert planned(file, BUILD_STATUS="failed", DEDUP_KEY="main-release", ALERT_NAME="unit").sent == [
+        "trigger main-release"
+    ]
+    alone = planned(None, EXIT_CODE="one", DEDUP_KEY="shop main")
+    assert alone.details["resolves"].startswith(
+        "by hand, or by the next known result of a pipeline with the same DEDUP_KEY;"
+    )
+
+
+def test_with_a_dedup_key_the_page_names_the_other_pipelines_that_hold_the_pipe(planned):
+    keyed = in_file("page", kind="final", where="script", dedup_key="shop-$BITBUCKET_BRANCH")
+    file = f"pipelines: {{branches: {{main: [{keyed}]}}, default: [{keyed}], custom: {{plain: [{UNIT}], x: {{import: 'a:b:c'}}}}}}"
+    resolves = planned(file, own(ran(result="FAILED")), DEDUP_KEY="shop-main").details["resolves"]
+    assert ", if no other of its pipelines (default, custom: x) failed last; until then" in resolves
+
+
+def test_an_ignored_step_that_failed_is_not_said_to_have_passed(planned):
+    file = MAIN % f"{UNIT}, {{step: {{name: lint, on-fail: ignore, script: [make]}}}}, {FINAL_STEP}"
+    run = planned(file, own(ran(), ran("lint", "FAILED")))
+    assert run.sent == RESOLVES
+    assert run.said.startswith("Resolving: Bitbucket says that every other step that ran passed or may fail.")

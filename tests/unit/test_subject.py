@@ -91,7 +91,7 @@ def test_a_step_and_a_pipeline_never_share_a_key():
 @pytest.mark.parametrize(
     ("tag", "line"),
     [
-        ("python3.12", "python"), ("web_1.2", "web_"), ("k8s-v1", "k8s-v"), ("2026.1", ""), ("release3", "release"),
+        ("php8.v1.2-rc1", "php8.v"), ("python3.12", "python"), ("web_1.2", "web_"), ("k8s-v1", "k8s-v"), ("2026.1", ""), ("release3", "release"),
         ("api-v1.4", "api-v"), ("v1.9.5", "v"), ("web-v2.0.0", "web-v"), ("v1.0-rc1", "v"), ("latest", "latest"),
         ("release/2.0", "release/"), ("V2", "V"), ("vienna", "vienna"), ("app2-final", "app2-final"), ("a1.2b-3", "a1.2b-"),
         ("", ""),
