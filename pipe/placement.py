@@ -162,6 +162,7 @@ def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Pl
 
 
 def stand(definition: Definition, pipeline: Pipeline, step: Step, item: Item) -> Placed:
+    """The item where it stands, with what starts its pipeline."""
     custom, name = pipeline.section == "custom", pipeline.pattern
     return Placed(
         pipeline, step, item, custom and name in definition.triggered, custom and name in definition.behind_an_end

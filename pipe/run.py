@@ -46,7 +46,8 @@ def plan(settings: Settings, build: Build, definition: Definition, connect: Conn
     """Decide by the variables, `bitbucket-pipelines.yml` and, with a token, Bitbucket's API."""
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
     decision, answer, case = judge(settings, build, definition, placed, connect, log.info)
-    log.debug(f"{definition.unread or definition}; {answer}; {case and case.owner}")
+    for known in (definition, answer, case):
+        log.debug(str(known))
     if not answer or not case:
         if answer and answer.refused and answer.outcome.doubt:
             log.warning(f"{answer.outcome.doubt}.")
