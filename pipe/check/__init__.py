@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipe.check.findings import findings
 from pipe.check.model import read
 from pipe.check.report import Report
+from pipe.check.rules import findings
 from pipe.check.source import MAX_FILE_BYTES, Unreadable
 from pipe.check.table import rows
 from pipe.definition_file import NAME

@@ -11,13 +11,12 @@ from typing import Any
 from pipe import definition_file
 from pipe.check.source import Map, Seq, Unreadable, document, items_of, mapping_of, shell_lines, text_of
 from pipe.definition import Definition, Item, Pipeline, Step
+from pipe.outcome import TRIGGER_STATUS
 from pipe.placement import Placed, stand
-from pipe.settings import ACTIONS, FROM_CONTEXT
+from pipe.settings import ACTIONS, FALLBACKS, FROM_CONTEXT
 
-STATUS = "BITBUCKET_TRIGGER_PIPELINE_STATUS"
-PULL_REQUEST = ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")
-TOLD = tuple(name for name in FROM_CONTEXT if name.startswith("BITBUCKET_TRIGGER_"))
 TOKENS = ("BITBUCKET_ACCESS_TOKEN", "ATLASSIAN_API_TOKEN")
+SCRIPTS = ("script", "after-script")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +74,23 @@ class Use:
     def unmapped(self) -> list[str]:
         """What only pipe.yml would fill in, in this place."""
         needed = self._needed() if self.by_docker and not self.misread else ()
-        return [name for name in needed if not text_of(self.variables.get(name))]
+        mapped = {name for name, value in self.variables.items() if text_of(value)}
+        return [name for name in needed if mapped.isdisjoint((name, FALLBACKS.get(name, name)))]
 
     def _needed(self) -> Iterator[str]:
         section = self.at.pipeline.section
         yield "INTEGRATION_KEY"
+        if self.is_by_exit_code and not self.item.build_status:
+            yield "EXIT_CODE"
         if section == "pull-requests":
-            yield from PULL_REQUEST
+            yield from ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")
         elif section == "tags":
             yield "BITBUCKET_TAG"
         if any(self.at.step.environments) and self.is_by_exit_code and section != "pull-requests":
             yield "BITBUCKET_DEPLOYMENT_ENVIRONMENT"
         if self.is_told:
-            yield from (name for name in TOLD if name != STATUS or STATUS not in self.item.build_status)
+            told = (name for name in FROM_CONTEXT if name.startswith("BITBUCKET_TRIGGER_"))
+            yield from (name for name in told if name != TRIGGER_STATUS or name not in self.item.build_status)
 
     @property
     def has_token(self) -> bool:
@@ -185,22 +188,14 @@ def _steps(found: Map, definition: Definition) -> Iterator[StepUse]:
         gate = False
         for step, (body, manual) in zip(pipeline.steps, () if pipeline.imported else _bodies(content), strict=True):
             gate = gate or manual
-            yield StepUse(pipeline, step, body, _has_clone(body, found), gate)
+            own = body.get("clone") if isinstance(body.get("clone"), Map) else found.get("clone")
+            has_clone = text_of(mapping_of(own).get("enabled")).lower() != "false"
+            yield StepUse(pipeline, step, body, has_clone, gate)
 
 
 def _uses(step: StepUse, definition: Definition, ours: set[str]) -> Iterator[Use]:
-    custom, pattern = step.pipeline.section == "custom", step.pipeline.pattern
-    nodes = [
-        node
-        for place in ("script", "after-script")
-        for node in definition_file.entries(step.body.get(place))
-        if definition_file.is_ours(node, ours)
-    ]
+    told = step.pipeline.section == "custom" and step.pipeline.pattern in definition.told
+    entries = (entry for place in SCRIPTS for entry in definition_file.entries(step.body.get(place)))
+    nodes = [entry for entry in entries if definition_file.is_ours(entry, ours)]
     for item, node in zip(step.step.items, nodes, strict=True):
-        placed = stand(definition, step.pipeline, step.step, item)
-        yield Use(step, item, node, placed, custom and pattern in definition.told)
-
-
-def _has_clone(body: Map, found: Map) -> bool:
-    own = body.get("clone") if isinstance(body.get("clone"), Map) else found.get("clone")
-    return text_of(mapping_of(own).get("enabled")).lower() != "false"
+        yield Use(step, item, node, stand(definition, step.pipeline, step.step, item), told)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipe import decision, placement, run, subject, wording
+from pipe import placement, run
 from pipe.build import Build
-from pipe.check.answers import Answers
-from pipe.check.container import REPOSITORY, Place, environ
 from pipe.check.model import Use
 from pipe.check.source import Text
+from pipe.check.surroundings import REPOSITORY, Answers, Place, environ
 from pipe.definition import Definition
-from pipe.outcome import Outcome, Result
+from pipe.outcome import Result
 from pipe.placement import Placed
+from pipe.run import Judged
 from pipe.settings import Settings
-from pipe.wording import Case
+from pipe.subject import UNKNOWN, Subject
+from pipe.wording import ZERO_IGNORED
 
 PREFIX = f"bitbucket:{REPOSITORY}:"
 BY_HAND = "by hand"
@@ -28,23 +29,22 @@ IGNORED = f"{NOTHING}: IGNORE_EXIT_CODES"
 DRY_RUN = "DRY_RUN"
 FILTERS = ("PULL_REQUESTS", "BRANCHES", "TAGS")
 _WORDS = {"trigger": PAGES, "resolve": "resolves", "acknowledge": "acknowledges", "change": "change event"}
-NO_OTHERS = Definition()  # a step that fails pages, whoever else uses the key: the file need not be asked
 # `$…` for what differs from run to run. $LINE is of tags: the tag up to where its version begins.
 _TEMPLATES = {"branch": "branch/$BITBUCKET_BRANCH", "tag": "tag/$LINE", "pr": "pr/$BITBUCKET_PR_ID"}
 
 
 @dataclass(frozen=True)
 class Promise:
-    """In the table's words, of what would be decided; `why` no success resolves it, with the run's own advice.
-
-    `withheld`: the variable that lets none of it leave the container, in the run's own words.
-    """
+    """In the table's words, of what would be decided. In the run's own: why no success resolves it, with its advice;
+    why it cannot be told; and the variable that lets none of it leave the container."""
 
     on_failure: str
     on_success: str
     key: str = ""
-    why: str = ""
+    key_here: str = ""  # with this ref's own name
+    by_hand: str = ""
     advice: str = ""
+    unknown: str = ""
     withheld: str = ""
 
     @property
@@ -67,79 +67,73 @@ class Promise:
 
 
 def promise(use: Use, place: Place, definition: Definition) -> Promise:
-    failed, passed = (_decided(use, place, definition, success=success) for success in (False, True))
-    withheld = passed.withheld
+    settings, passed = _judged(use, place, definition, success=True)
+    _, failed = _judged(use, place, definition, success=False)
+    on_failure, on_success = _word(failed, success=False), _word(passed, success=True)
     if use.placed.runs_only_after_a_success and not (use.keeps_a_code or use.keeps_a_status):
-        failed = _Decided(IN_SCRIPT)
-    shown = passed if failed.word.startswith(NOTHING) else failed  # whose key the table shows
-    key = _key(shown.case, use, place, unknown=shown.word == WARNING) if shown.case else ""
-    case = passed.case or failed.case
+        on_failure = IN_SCRIPT
+    shown = passed if on_failure.startswith(NOTHING) else failed  # whose key the table shows
     if "$" in use.item.action:
-        word = f"{AS_IT_SAYS}{use.item.action.upper()} says"
-        return Promise(word, word, key, withheld=withheld)
-    if BY_HAND not in passed.word or not case:
-        nothing = failed.word.startswith(NOTHING) and passed.word.startswith(NOTHING)
-        return Promise(failed.word, passed.word, "" if nothing else key, withheld=withheld)
-    why = passed.why or case.owner.why_not or wording.ZERO_IGNORED
-    return Promise(failed.word, passed.word, key, why, case.owner.advice, withheld)
-
-
-def withheld_by(settings: Settings) -> str:
-    """Why a run does not send what it decided: it has nowhere to send it to, or only prints it."""
-    return next(
-        iter(settings.fatal), f"{DRY_RUN}: each event is printed, and none is sent." if settings.dry_run else ""
+        on_failure = on_success = f"{AS_IT_SAYS}{use.item.action.upper()} says"
+    owner = passed.case.owner if passed.case else None
+    by_hand = _why_by_hand(passed) if on_success.startswith(BY_HAND) else ""
+    sends_nothing = on_failure.startswith(NOTHING) and on_success.startswith(NOTHING)
+    return Promise(
+        on_failure,
+        on_success,
+        "" if sends_nothing else _key(shown, use, place),
+        shown.case.subject.whole_key if shown.case else "",
+        by_hand,
+        owner.advice if owner and by_hand == owner.why_not else "",
+        next((one.case.outcome.reason for one in (failed, passed) if one.case and one.decision.result_unknown), ""),
+        next(iter(settings.fatal), f"{DRY_RUN}: each event is printed, and none is sent." if settings.dry_run else ""),
     )
 
 
 def openers(use: Use, place: Place, definition: Definition) -> tuple[Placed, ...]:
-    """Every item of the file that could have opened the alert that this step's success would resolve."""
-    given = environ(use, place, success=True)
-    settings, build = Settings.read(given), Build.read(given)
-    what = subject.of_step(build, settings.alert_name, settings.dedup_key)
-    return tuple(one for one in placement.openers(definition, build, what) if one.opens_a_steps_alert)
+    """Every item of the file that could have opened the alert that a success would resolve."""
+    _, (_, answer, case) = _judged(use, place, definition, success=True)
+    if not answer or not case:
+        return ()
+    found = placement.openers(definition, answer.about, case.subject)
+    is_step = case.subject.is_step
+    return tuple(one for one in found if (one.opens_a_steps_alert if is_step else one.opens_a_pipelines_alert))
 
 
-@dataclass(frozen=True)
-class _Decided:
-    word: str
-    case: Case | None = None
-    why: str = ""
-    withheld: str = ""
-
-
-def _decided(use: Use, place: Place, definition: Definition, *, success: bool) -> _Decided:
+def _judged(use: Use, place: Place, definition: Definition, *, success: bool) -> tuple[Settings, Judged]:
     """What a run would decide there."""
     given = environ(use, place, success=success)
     settings, build = Settings.read(given), Build.read(given)
-    if settings.exit_code:
-        definition = NO_OTHERS
     placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
-    withheld = withheld_by(settings)
+    answers = Answers(use, place, success=success)
+    return settings, run.judge(settings, build, definition, placed, lambda seconds: answers, lambda line: None)
 
-    answers = Answers(place, success=success, told=use.is_told)
-    judged = run.judge(settings, build, definition, placed, lambda seconds: answers, lambda line: None)
+
+def _word(judged: Judged, *, success: bool) -> str:
     made = judged.decision
     if not judged.case:
-        return _Decided(f"{NOTHING}: {next(name for name in FILTERS if name in made.reason)}", withheld=withheld)
-    why = re.sub(r"^Not resolving: (.*?)\. .*$", r"\1", made.warning) if not made.action else ""
-    return _Decided(_word(made, judged.case.outcome, success=success), judged.case, why, withheld)
-
-
-def _word(made: decision.Decision, outcome: Outcome, *, success: bool) -> str:
+        return f"{NOTHING}: {next(name for name in FILTERS if name in made.reason)}"
+    result = judged.case.outcome.result
     if made.result_unknown:
         return WARNING
-    word = _WORDS.get(made.action, NOTHING)
-    if success and not made.action and outcome.result in (Result.SUCCESSFUL, Result.IGNORED):
+    if made.action:
+        word = _WORDS[made.action]
+    elif success and result in (Result.SUCCESSFUL, Result.IGNORED):
         word = BY_HAND
-    if not made.action and outcome.result is Result.MISPLACED:
-        word = IN_SCRIPT
-    if not made.action and outcome.result is Result.IGNORED and not success:
-        word = IGNORED
+    else:
+        word = {Result.MISPLACED: IN_SCRIPT, Result.IGNORED: IGNORED}.get(result, NOTHING)
     return f"{word}, change event" if made.change_too else word
 
 
-def _key(case: Case, use: Use, place: Place, *, unknown: bool) -> str:
-    what = case.subject
+def _why_by_hand(passed: Judged) -> str:
+    found = re.match(r"Not resolving: (.*?)\. ", passed.decision.warning)
+    return found[1] if found else ZERO_IGNORED
+
+
+def _key(judged: Judged, use: Use, place: Place) -> str:
+    if not judged.case:
+        return ""
+    what: Subject = judged.case.subject
     kind = what.where.partition("/")[0]
     if kind in _TEMPLATES and (kind == "pr" or not place.ref.exact):
         what = what._replace(where=_TEMPLATES[kind])
@@ -150,7 +144,8 @@ def _key(case: Case, use: Use, place: Place, *, unknown: bool) -> str:
         what = what._replace(what=what.what.removesuffix(what.name) + name)
     if key:
         what = what._replace(given_key=key)
-    return (f"{what.given_key or what.prefix}:result unknown" if unknown else what.whole_key).removeprefix(PREFIX)
+    unknown = f"{what.given_key or what.prefix}{UNKNOWN}"
+    return (unknown if judged.decision.result_unknown else what.whole_key).removeprefix(PREFIX)
 
 
 def _as_written(value: object) -> str:

@@ -62,7 +62,7 @@ class Report:
                 "on_failure": row.promise.shown[0],
                 "on_success": row.promise.shown[1],
                 "dedup_key": _key(row),
-                "why_by_hand": "" if row.promise.withheld else row.promise.why,
+                "why_by_hand": "" if row.promise.withheld else row.promise.by_hand,
             }
             for row in self.rows
         ]
@@ -74,9 +74,8 @@ class Report:
         ]
 
     def _lines_of_table(self) -> Iterator[str]:
-        if not self.file.uses:
-            yield f"{self.file.path}: no step here uses this pipe, so it pages nobody."
-            yield ""
+        if not self.rows:  # a finding says why, or all is imported
+            yield from () if self.findings else (f"{self.file.path}: no step that is seen here uses this pipe.", "")
             return
         cells = [_cells(row) for row in self.rows]
         widths = [max(map(len, column)) for column in zip(HEAD, *cells, strict=True)]
@@ -136,7 +135,7 @@ def _padded(cells: tuple[str, ...], widths: list[int]) -> str:
 def _coloured(row: Row, line: str) -> str:
     on_failure, on_success = row.promise.shown
     fine = on_failure == PAGES and on_success.startswith("resolves")
-    doubtful = row.promise.why or row.promise.withheld or WARNING in (on_failure, on_success)
+    doubtful = row.promise.by_hand or row.promise.withheld or WARNING in (on_failure, on_success)
     return f"  {YELLOW if doubtful else GREEN if fine else FAINT}{line}{PLAIN}"
 
 

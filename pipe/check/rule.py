@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 from pipe.check.model import File, Use
@@ -24,16 +23,9 @@ class Checked:
     file: File
     rows: tuple[Row, ...]
 
-    @cached_property
-    def _by_node(self) -> dict[int, list[Row]]:
-        found: dict[int, list[Row]] = {}
-        for row in self.rows:
-            found.setdefault(id(row.use.node), []).append(row)
-        return found
-
     def rows_of(self, use: Use) -> list[Row]:
         """All of the item as it is written, wherever an anchor takes it."""
-        return self._by_node.get(id(use.node), [])
+        return [row for row in self.rows if row.use.node is use.node]
 
 
 Finder = Callable[[Checked], Iterator[Found]]
@@ -41,7 +33,7 @@ Finder = Callable[[Checked], Iterator[Found]]
 
 @dataclass(frozen=True)
 class Rule:
-    code: str  # never changes: comments silence it by this word
+    code: str  # comments silence it by this word
     why: str
     write: str  # YAML
     find: Finder

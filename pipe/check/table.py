@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipe.check.conditions import may_hold
-from pipe.check.container import SELECTOR, Place
-from pipe.check.model import STATUS, File, Use
+from pipe.check.model import File, Use
 from pipe.check.promise import FILTERS, NOTHING, Promise, promise
 from pipe.check.refs import ELSEWHERE, branches, is_glob
 from pipe.check.source import Map, text_of, texts_of
+from pipe.check.surroundings import SELECTOR, Place
 from pipe.definition import Definition, Pipeline, matches
+from pipe.outcome import PASSED, TRIGGER_STATUS
 from pipe.placement import friendly_name
 
 NO_FILE = Definition(absent=True)
@@ -22,15 +23,28 @@ MOST_LABELS = 6  # in one row
 
 @dataclass(frozen=True)
 class Row:
-    """One item on the refs on which it does the same. `refs`: how the file calls them; empty: all."""
+    """One item on the refs on which it does the same. `refs`: how the file calls them; empty: all. `keys`: with the
+    name of each of them."""
 
     pipeline: str
     refs: str
-    step: str
-    line: int
     promise: Promise
     use: Use
     places: tuple[Place, ...]
+    keys: frozenset[str]
+
+    @property
+    def step(self) -> str:
+        return f"{self.use.at.name} (told)" if self.use.is_told else self.use.at.name
+
+    @property
+    def line(self) -> int:
+        return self.use.line
+
+    @property
+    def label(self) -> str:
+        where = " ".join(filter(None, (self.pipeline, self.refs)))
+        return f"{self.use.at.name} ({'told of ' if self.use.is_told else ''}{where})"
 
 
 def rows(file: File) -> tuple[Row, ...]:
@@ -43,39 +57,34 @@ class _Rows:
         patterns: dict[str, list[str]] = {}
         for pipeline in file.definition.pipelines:
             patterns.setdefault(pipeline.section, []).append(pipeline.pattern)
-        into = [pattern for use in file.uses for pattern in literal(use, "BRANCHES")]
+        into = [pattern for use in file.uses for pattern in _literal(use, "BRANCHES")]
         words = [word for use in file.uses for word in _words(use.item.dedup_key)]
         self.branches = branches([*patterns.get("branches", ()), *into, *words])
-        self.tags = branches([*patterns.get("tags", ()), *(p for use in file.uses for p in literal(use, "TAGS"))])
+        self.tags = branches([*patterns.get("tags", ()), *(p for use in file.uses for p in _literal(use, "TAGS"))])
         self.sources = branches([*patterns.get("pull-requests", ()), *patterns.get("branches", ()), *into])
         self.into = branches(into)
-        self._known: dict[object, Promise] = {}
 
     def all(self) -> Iterator[Row]:
         for pipeline in self.file.definition.pipelines:
             for use in self.file.uses_of(pipeline):
                 if not use.is_told:
-                    yield from self._of(use, self._own_places(use))
+                    yield from self._of(use, self._in_each_environment(use))
             for use in self.file.uses:
                 if use.is_told and pipeline.pattern not in self.file.definition.pagers():
                     yield from self._of(use, self._places(pipeline))
 
-    def _own_places(self, use: Use) -> Iterator[Place]:
+    def _in_each_environment(self, use: Use) -> Iterator[Place]:
         for place in self._places(use.at.pipeline):
             for environment in use.at.step.environments:
-                friendly = environment if "$" in environment else friendly_name(environment)
-                yield Place(place.pipeline, place.ref, place.into, friendly)
+                yield replace(place, environment=environment if "$" in environment else friendly_name(environment))
 
     def _places(self, pipeline: Pipeline) -> Iterator[Place]:
-        if pipeline.section == "pull-requests":
-            found = [ref for ref in self.sources if matches(pipeline.pattern, ref.name)]
-            yield from (Place(pipeline, ref, into) for ref in found for into in self.into)
-        elif pipeline.section == "tags":
-            yield from (Place(pipeline, ref) for ref in self.tags if matches(pipeline.pattern, ref.name))
-        else:
-            named = pipeline.section == "branches"
-            found = [ref for ref in self.branches if not named or matches(pipeline.pattern, ref.name)]
-            yield from (Place(pipeline, ref) for ref in found)
+        section = pipeline.section
+        named = section in ("branches", "tags", "pull-requests")
+        for ref in {"tags": self.tags, "pull-requests": self.sources}.get(section, self.branches):
+            if not named or matches(pipeline.pattern, ref.name):
+                for into in self.into if section == "pull-requests" else (None,):
+                    yield Place(pipeline, ref, into)
 
     def _of(self, use: Use, places: Iterator[Place]) -> Iterator[Row]:
         """One row for all places where the promise is the same but for the ref's name in the key. Where a filter keeps
@@ -83,66 +92,43 @@ class _Rows:
         groups: dict[object, list[tuple[Place, Promise]]] = {}
         for place in places:
             made = self._promise(use, place)
-            alike = (made.on_failure, made.on_success, place.environment)
-            groups.setdefault(alike, []).append((place, made))
-        sending = [members for members in groups.values() if not filtered(members[0][1])]
+            groups.setdefault((made.on_failure, made.on_success, place.environment), []).append((place, made))
+        sending = [members for members in groups.values() if not _filtered(members[0][1])]
         for members in sending or list(groups.values())[:1]:
-            here = [place for place, _ in members]
+            here, made = tuple(place for place, _ in members), members[0][1]
+            keys = frozenset(one.key_here for _, one in members)
+            if any(one.key != made.key for _, one in members):  # with `$…` where the key differs
+                made = self._promise(use, replace(here[0], ref=replace(here[0].ref, exact=False)))
             others = [place for group in groups.values() if group is not members for place, _ in group]
             others = [place for place in others if place.environment == here[0].environment]
             refs = _refs(here, others) if others and sending else ""
-            promised = self._merged(use, members)
-            pipeline = members[0][0].pipeline
-            step = f"{use.at.name} (told)" if use.is_told else use.at.name
-            yield Row(pipeline.label, refs, step, use.line, promised, use, tuple(here))
+            yield Row(here[0].pipeline.label, refs, made, use, here, keys)
 
     def _promise(self, use: Use, place: Place) -> Promise:
-        """The same for all refs that fit the same pipelines and filters."""
-        definition = self.file.definition if use.at.has_clone else NO_FILE
-        names = [place.ref.name, place.into.name if place.into else ""]
-        filters = [pattern for kind in ("BRANCHES", "TAGS") for pattern in literal(use, kind)]
-        inside = [matches(pattern, name) for pattern in filters for name in names]
-        around = [matches(one.pattern, place.ref.name) for one in definition.pipelines if one.section == "branches"]
-        exact = place.ref if place.ref.exact or "DEDUP_KEY" in use.variables else None
-        which = (id(use), id(place.pipeline), place.environment, tuple(inside), tuple(around), exact)
-        if which not in self._known:
-            made = promise(use, place, definition)
-            self._known[which] = self._of_told(use, place, made) if use.is_told else made
-        return self._known[which]
-
-    def _merged(self, use: Use, members: list[tuple[Place, Promise]]) -> Promise:
-        """With `$…` in the key, where that differs."""
-        place, made = members[0]
-        if len({one.key for _, one in members}) == 1:
+        made = promise(use, place, self.file.definition if use.at.has_clone else NO_FILE)
+        if not use.is_told:
             return made
-        return self._promise(use, replace(place, ref=replace(place.ref, exact=False)))
-
-    def _of_told(self, use: Use, place: Place, made: Promise) -> Promise:
-        """Nothing, where no condition is met by that end."""
-        words = []
-        for word, status in ((made.on_failure, ("FAILED",)), (made.on_success, SUCCESSES)):
-            starts = any(starts_on(self.file, use.at.pipeline.pattern, place.pipeline, one) for one in status)
-            words.append(word if starts else NOT_TOLD)
+        told = [starts_on(self.file, use.at.pipeline.pattern, place.pipeline, ends) for ends in (("FAILED",), PASSED)]
+        words = [word if one else NOT_TOLD for word, one in zip((made.on_failure, made.on_success), told, strict=True)]
         return replace(made, on_failure=words[0], on_success=words[1])
 
 
-SUCCESSES = ("SUCCESSFUL", "PASSED", "SUCCESS")  # which of them Bitbucket says is not known
+def starts_on(file: File, pager: str, ended: Pipeline, statuses: tuple[str, ...]) -> bool:
+    """Whether the end of a pipeline in one of these ways can start the custom pipeline `pager`. (Which word Bitbucket
+    has for a success is not known.)"""
+    return any(pager in started and meets(entry, ended, statuses) for entry, started in file.told_entries())
 
 
-def starts_on(file: File, pager: str, ended: Pipeline, status: str) -> bool:
-    """Whether the end of a pipeline can start the custom pipeline `pager`."""
-    return any(pager in started and meets(entry, ended, status) for entry, started in file.told_entries())
-
-
-def meets(entry: Map, ended: Pipeline, status: str) -> bool:
+def meets(entry: Map, ended: Pipeline, statuses: tuple[str, ...]) -> bool:
     """Whether the end of a pipeline can meet the condition of an entry."""
-    known = {STATUS: status, f"{SELECTOR}TYPE": ended.section}
+    known = {f"{SELECTOR}TYPE": ended.section}
     if ended.section != "default":
         known[f"{SELECTOR}PATTERN"] = ended.pattern
-    return may_hold(text_of(entry.get("condition")), known)
+    condition = text_of(entry.get("condition"))
+    return any(may_hold(condition, {**known, TRIGGER_STATUS: status}) for status in statuses)
 
 
-def literal(use: Use, name: str) -> list[str]:
+def _literal(use: Use, name: str) -> list[str]:
     """The patterns of a filter, as far as they stand in the file."""
     return [word for text in texts_of(use.variables.get(name)) for word in text.split() if "$" not in word]
 
@@ -152,11 +138,11 @@ def _words(dedup_key: str) -> list[str]:
     return re.findall(r"\w+", re.sub(r"\$\{?\w+\}?", " ", dedup_key))
 
 
-def filtered(made: Promise) -> bool:
+def _filtered(made: Promise) -> bool:
     return made.sends_nothing and (made.on_failure.endswith(FILTERS) or made.on_success.endswith(FILTERS))
 
 
-def _refs(places: list[Place], others: list[Place]) -> str:
+def _refs(places: tuple[Place, ...], others: list[Place]) -> str:
     """What tells these places from the others: the branch, or a pull request's destination, or its source."""
     into = [place.into.label for place in places if place.into]
     if into and set(into).isdisjoint(place.into.label for place in others if place.into):

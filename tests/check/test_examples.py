@@ -1,4 +1,4 @@
-"""Every finding has a bad example, with exactly it on the line marked `# here`, and a fixed one, which has none."""
+"""Every finding has bad examples, each with exactly it on the line marked `# here`, and a fixed one beside each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from pipe.check.rule import RULES
 
 EXAMPLES = Path(__file__).parent / "examples"
 CODES = [rule.code for rule in RULES]
+CASES = sorted(path.parent for path in EXAMPLES.rglob("fixed.yml"))
 
 
 def found(file: Path) -> list[tuple[int, str]]:
     return [(one.line, one.code) for one in report(file, file.read_bytes()).findings]
+
+
+def name(case: Path) -> str:
+    return str(case.relative_to(EXAMPLES))
 
 
 def test_every_code_has_its_examples_and_no_code_stands_twice():
@@ -23,16 +28,16 @@ def test_every_code_has_its_examples_and_no_code_stands_twice():
     assert len(CODES) == len(set(CODES))
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_the_bad_example_has_exactly_its_finding(code):
-    (file,) = [path for path in (EXAMPLES / code).iterdir() if path.name != "fixed.yml"]
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_the_bad_example_has_exactly_its_finding(case):
+    (file,) = [path for path in case.iterdir() if path.name != "fixed.yml"]
     (line,) = [number for number, text in enumerate(file.read_text().splitlines(), 1) if text.endswith("# here")]
-    assert found(file) == [(line, code)]
+    assert found(file) == [(line, case.relative_to(EXAMPLES).parts[0])]
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_the_fixed_example_has_none(code):
-    assert found(EXAMPLES / code / "fixed.yml") == []
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_the_fixed_example_has_none(case):
+    assert found(case / "fixed.yml") == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=CODES)

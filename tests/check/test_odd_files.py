@@ -17,7 +17,7 @@ from pipe.definition_file import parse
 from tests.conftest import MORE
 
 FILES = sorted((Path(__file__).parent / "files").glob("*.yml"))[:-1] + sorted(
-    (Path(__file__).parent / "examples").glob("*/bad.yml")
+    (Path(__file__).parent / "examples").rglob("bad.yml")
 )
 TEXTS = [file.read_text() for file in FILES]
 ODD = st.sampled_from(

@@ -10,10 +10,10 @@ import yaml
 
 from pipe.check import report
 from pipe.check.conditions import may_hold
-from pipe.check.proposals import wrong
 from pipe.check.refs import branches, common
 from pipe.check.rule import Finding
 from pipe.check.source import document
+from pipe.check.values import wrong
 from tests.conftest import ROOT
 
 KEYS = "INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY, EXIT_CODE: $BITBUCKET_EXIT_CODE"
@@ -145,6 +145,7 @@ def test_a_line_before_the_pipe_does_no_harm(line):
         ("set +ex", "make test", "exit 0"),
         ("set +o errexit", "make test", "set -e", "make lint"),
         ("set +e", "make test", "echo $?", "exit 0"),
+        ("set +e", "make test", "CODE=$?", "echo done"),
         ("trap 'rm -rf tmp; exit 0' EXIT", "make test"),
     ],
 )
@@ -186,7 +187,7 @@ def test_behind_set_plus_e_only_an_exit_ends_it():
         ({"TIMEOUT": "30"}, ["unquoted-value"]),
         ({"TIMEOUT": "'30'"}, []),
         ({"IGNORE_EXIT_CODES": "[130, 143]"}, ["unquoted-value"]),
-        ({"IGNORE_EXIT_CODES": "'0 130'"}, ["zero-ignored"]),
+        ({"IGNORE_EXIT_CODES": "'0 130'"}, ["by-hand"]),
         ({"severity": "critical"}, ["unknown-variable"]),
         ({"HTTPS_PROXY": "$HTTPS_PROXY"}, []),
         ({"BITBUCKET_BRANCH": "$BITBUCKET_BRANCH"}, []),
@@ -236,7 +237,7 @@ def test_a_key_that_is_written_out_is_never_shown():
         ("# pagerduty-events: ignore default-pages-every-branch", []),
         ("# pagerduty-events: ignore on-fail-retry, default-pages-every-branch", []),
         ("#pagerduty-events:  ignore default-pages-every-branch (we want that)", []),
-        ("# pagerduty-events: ignore no-alert-name", ["default-pages-every-branch"]),
+        ("# pagerduty-events: ignore by-hand", ["default-pages-every-branch"]),
     ],
 )
 def test_a_comment_silences_its_code_on_the_line_and_above_it(comment, expected):
@@ -366,8 +367,6 @@ def test_the_table_says_what_keeps_a_page_back(text, expected):
         (pipelines(main=after(page(EVENT_ACTION="resolve"), page(ALERT_NAME="other"))), "EVENT_ACTION", "EVENT_ACTION:"),
         (pipelines(main=after(page(IGNORE_EXIT_CODES="'1 130'"))), "Exit code 1", 'IGNORE_EXIT_CODES: "130"'),
         (pipelines(main=after(page(IGNORE_EXIT_CODES="'1'"))), "Exit code 1", "# leave IGNORE_EXIT_CODES out"),
-        (pipelines(main=f"script: [{page(BUILD_STATUS='$STATUS', EXIT_CODE='')}]"), "The pipe stands in `script`",
-         "after-script:"),
     ],
 )  # fmt: skip
 def test_an_item_that_never_pages(text, what, write):
@@ -391,7 +390,7 @@ def test_an_after_script_without_an_exit_code_has_a_finding_wherever_none_may_ar
     def codes(**more):
         return [one.code for one in found(pipelines(main=after(page(**more))))]
 
-    assert codes(EXIT_CODE="''") == ["exit-code-unmapped"]
+    assert codes(EXIT_CODE="''") == ["cannot-tell"]
     assert codes(EXIT_CODE="$BITBUCKET_EXIT_CODE") == []
 
 
@@ -410,7 +409,7 @@ triggers:
 pipelines:
   branches: {main: [step: {name: A, script: [make]}]}
   custom:
-    pager: [step: {name: B, script: [PAGE, ACKNOWLEDGE]}] # pagerduty-events: ignore dedup-key-shared
+    pager: [step: {name: B, script: [PAGE, ACKNOWLEDGE]}] # pagerduty-events: ignore by-hand
 """.replace("PAGE", TOLD).replace(
     "ACKNOWLEDGE", TOLD.replace("variables: {", "variables: {EVENT_ACTION: acknowledge, ")
 )
@@ -454,14 +453,15 @@ def test_a_silent_item_beside_one_of_which_nothing_is_sent_has_none_to_follow():
         ("pipelines: {default: [step: {script: [{pipe: acme/pager:1}]}]}", ["no-pipe"]),
         (f"definitions: {{page: [{PAGE}]}}\npipelines: {{default: [step: {{script: [make]}}]}}", ["no-pipe"]),
         ("pipelines: {custom: {a: {import: b}}}", []),
-        (f"after-script: [{PAGE}]\npipelines: {{default: [step: {{script: [make]}}]}}", ["after-script-outside"]),
-        (f"pipelines: {{default: [step: {{script: [make]}}, after-script: [{PAGE}]]}}", ["after-script-outside"]),
-        (f"pipelines: {{default: [step: {{script: [make], after_script: [{PAGE}]}}]}}", ["unknown-key"]),
-        (f"pipelines: {{default: [step: {{script: [make], afterscript: [{PAGE}]}}]}}", ["unknown-key"]),
-        (f"pipelines: {{default: [step: {{script: [make], after-scripts: [{PAGE}]}}]}}", ["unknown-key"]),
-        (f"pipelines: {{default: [step: {{script: [make], after-script: [[{PAGE}]]}}]}}", ["default-pages-every-branch", "unknown-key"]),
-        (f"pipelines: {{default: [step: {{script: [make], on-fail: {{script: [{PAGE}]}}}}]}}", ["unknown-key"]),
-        (f"pipelines: {{default: [step: {{script: [make]}}, after_script: [{PAGE}]]}}", ["unknown-key"]),
+        (pipelines(main=f"script: [{page(BUILD_STATUS='$STATUS', EXIT_CODE='')}]"), ["in-script"]),
+        (f"after-script: [{PAGE}]\npipelines: {{default: [step: {{script: [make]}}]}}", ["not-run"]),
+        (f"pipelines: {{default: [step: {{script: [make]}}, after-script: [{PAGE}]]}}", ["not-run"]),
+        (f"pipelines: {{default: [step: {{script: [make], after_script: [{PAGE}]}}]}}", ["not-run"]),
+        (f"pipelines: {{default: [step: {{script: [make], afterscript: [{PAGE}]}}]}}", ["not-run"]),
+        (f"pipelines: {{default: [step: {{script: [make], after-scripts: [{PAGE}]}}]}}", ["not-run"]),
+        (f"pipelines: {{default: [step: {{script: [make], after-script: [[{PAGE}]]}}]}}", ["default-pages-every-branch", "not-run"]),
+        (f"pipelines: {{default: [step: {{script: [make], on-fail: {{script: [{PAGE}]}}}}]}}", ["not-run"]),
+        (f"pipelines: {{default: [step: {{script: [make]}}, after_script: [{PAGE}]]}}", ["not-run"]),
         (pipelines(main=after("{pipe: docker://acme/pager:1, variables: [INTEGRATION_KEY: $K]}")), ["variables-not-read"]),
         (pipelines(default=after("{pipe: acme/pagerduty-events:1, BRANCHES: main}")), ["variables-not-read"]),
         (
@@ -483,7 +483,7 @@ def test_a_pipe_that_is_not_there_or_not_read(text, expected):
 def test_what_stands_beside_the_pipe_is_shown_where_it_belongs():
     item = "{pipe: acme/pagerduty-events:1, variables: '', INTEGRATION_KEY: c0ffee11c0ffee22, ALERT_NAME: a b, EXIT_CODE: $X}"
     (one,) = found(pipelines(main=after(item)))
-    assert one.write == 'variables:\n  INTEGRATION_KEY: …\n  ALERT_NAME: "a b"\n  EXIT_CODE: $X'
+    assert one.write == "variables:\n  INTEGRATION_KEY: …\n  ALERT_NAME: …\n  EXIT_CODE: $X"
 
 
 @pytest.mark.parametrize(
@@ -564,19 +564,20 @@ def test_a_commit_message_stands_on_the_page_already():
     assert one.write == "# leave SUMMARY out"
 
 
+SHARED = "Unit and Lint use the same key, and a green run of one says nothing of another. Give each step an ALERT_NAME of its own."
 UNNAMED = page().replace(", ALERT_NAME: build", "")
 TWO = "pipelines: {branches: {main: [step: {name: Unit, BODY}, step: {name: Lint, BODY}]}}"
 
 
 def test_steps_that_share_a_key_are_named_once():
     (one,) = found(TWO.replace("BODY", after(UNNAMED)))
-    assert (one.code, one.what) == ("no-alert-name", "Unit and Lint share one key.")
+    assert (one.code, one.what) == ("by-hand", SHARED)
     assert one.write.startswith("ALERT_NAME: ")
 
 
 def test_a_line_for_a_failure_that_is_written_as_proposed_has_no_finding():
     bad = "if [ $BITBUCKET_EXIT_CODE -eq 1 ]; then ./report.sh; fi"
-    assert codes(pipelines(main=after(f"'{bad}'", page()))) == ["behind-a-line", "exit-code-1"]
+    assert codes(pipelines(main=after(f"'{bad}'", page()))) == ["exit-code-1"]
     (one,) = found(pipelines(main=after(page(), f"'{bad}'")))
     *_, line = yaml.safe_load(one.write.replace("…/", "acme/").replace(":…", ":1"))["after-script"]
     assert codes(pipelines(main=after(page(), f"'{line}'"))) == []
@@ -586,12 +587,9 @@ def test_a_list_that_is_an_anchor_cannot_hold_another_name_each():
     (one,) = found(
         f"definitions: {{page: &page [{UNNAMED}]}}\n" + TWO.replace("BODY", "script: [make], after-script: *page")
     )
-    assert (one.code, one.what) == ("no-alert-name", "Unit and Lint share one key.")
-    assert "a list has no merge" in one.write
-    assert (
-        "<<: *pager" in yaml.safe_load(one.write.replace("…/", "acme/").replace(":…", ":1"))
-        or "<<: *pager" in one.write
-    )
+    assert (one.code, one.what) == ("by-hand", SHARED)
+    assert "each step can add its name" in one.write
+    assert "<<: *pager" in one.write
 
 
 def test_each_step_with_a_dedup_key_that_others_have_has_its_finding():
@@ -599,7 +597,7 @@ def test_each_step_with_a_dedup_key_that_others_have_has_its_finding():
         f"      - step:\n          script: [make]\n          after-script:\n            - {page(DEDUP_KEY='build')}\n"
     )
     text = f"pipelines:\n  branches:\n    main:\n{step}{step}"
-    assert [(one.code, one.line) for one in found(text)] == [("dedup-key-shared", 7), ("dedup-key-shared", 11)]
+    assert [(one.code, one.line) for one in found(text)] == [("by-hand", 7), ("by-hand", 11)]
 
 
 def test_what_another_row_s_pattern_fits_too_is_called_by_its_name():
@@ -622,15 +620,15 @@ pipelines:
   branches: {{main: [step: *build]}}
 """
     by_code = {one.code: one for one in found(text)}
-    assert set(by_code) == {"default-beside-branches", "default-pages-every-branch"}
-    assert by_code["default-beside-branches"].write.startswith("ALERT_NAME: build # one name")
+    assert set(by_code) == {"by-hand", "default-pages-every-branch"}
+    assert by_code["by-hand"].write.startswith("ALERT_NAME: build # one name")
 
 
 def test_each_step_without_a_clone_has_its_finding():
     step = f"      - step:\n          clone: {{enabled: false}}\n          script: [make]\n          after-script:\n            - {UNNAMED}\n"
     text = f"pipelines:\n  branches:\n    main:\n{step}{step}"
     assert table(text) == [("pages", "by hand")] * 2
-    assert [(one.code, one.line) for one in found(text)] == [("no-alert-name-without-clone", line) for line in (8, 13)]
+    assert [(one.code, one.line) for one in found(text)] == [("by-hand", line) for line in (8, 13)]
 
 
 def test_the_recipe_for_a_whole_repository_by_docker_lacks_only_what_is_unmapped():
@@ -643,4 +641,83 @@ def test_the_recipe_for_a_whole_repository_by_docker_lacks_only_what_is_unmapped
     )
     assert "BRANCHES: main" in text
     assert codes(text) == []
-    assert codes(text.replace("your-workspace/", "docker://acme/")) == ["variable-unmapped"]
+    assert codes(text.replace("your-workspace/", "docker://acme/")) == ["unmapped"]
+
+
+STATUS_OF_ANOTHER = page(BUILD_STATUS="$BITBUCKET_TRIGGER_PIPELINE_STATUS", EXIT_CODE="''")
+
+
+@pytest.mark.parametrize("text", [
+    pipelines(main=f"script: [make, {STATUS_OF_ANOTHER}]"),
+    f"pipelines: {{default: [step: {{name: A, script: [make]}}, final: {{name: B, script: [{STATUS_OF_ANOTHER}]}}]}}",
+])  # fmt: skip
+def test_the_status_of_another_pipeline_where_none_starts_this_one_tells_nothing(text):
+    told = [one for one in found(text) if one.code == "cannot-tell"]
+    assert [one.what.partition(": no ")[2] for one in told] == [
+        "`pipeline-completed` starts this pipeline, so $BITBUCKET_TRIGGER_PIPELINE_STATUS is empty."
+    ]
+    assert "a warning" in {word for row in table(text) for word in row}
+
+
+def test_what_a_told_pager_misses_is_written_so_that_it_is_met():
+    recipe = (Path(__file__).parent / "examples/told-loop/fixed.yml").read_text()
+    text = recipe.replace("  branches:\n    main:\n", "  tags:\n    'v*':\n")
+    (one,) = found(text)
+    assert (one.code, one.what) == ("told-of-failures-only", "No condition is met by a success of tags: v*.")
+    condition = yaml.safe_load(one.write)["condition"]
+    entry = f"    - condition: {condition}\n      pipelines:\n        - pagerduty\npipelines:"
+    assert codes(text.replace("pipelines:\n  tags", f"{entry}\n  tags")) == []
+
+
+def test_a_token_that_lacks_is_told_once_and_what_it_will_need_at_the_same_time():
+    """A filter that is there already, but keeps nothing back without the token, has no finding of its own."""
+    recipe = (Path(__file__).parent / "examples/by-hand/told-without-token/bad.yml").read_text()
+    everywhere = recipe.replace("  branches:\n    main:\n      -", "  default:\n      -")
+    everywhere = everywhere.replace('"branches"', '"default"')
+    assert codes(everywhere) == ["by-hand", "default-pages-every-branch"]
+    assert codes(f"{everywhere.rstrip()}\n                BRANCHES: main\n") == ["by-hand"]
+
+
+def test_a_final_step_is_told_of_all_that_it_needs_at_once():
+    step = "step: {name: Test, script: [make]}"
+    final = f"final: {{name: Page, script: [{page(EXIT_CODE=chr(39) * 2, BRANCHES='main')}]}}"
+    text = f"pipelines:\n  default:\n    - {step}\n    - {step}\n    - {final}\n"
+    assert codes(text) == ["step-names", "cannot-tell"]
+    token = "BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN"
+    assert codes(text.replace("EXIT_CODE: ''", token)) == ["step-names"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (pipelines(main=f"script: [make, {page(EVENT_ACTION='trigger')}]"), ["always-pages"]),
+        (pipelines(main=after(page(EVENT_ACTION="trigger"))), ["always-pages"]),
+        (pipelines(main=after("'STATE=resolve'", page(EVENT_ACTION="$STATE"))), ["action-by-shell"]),
+        (pipelines(main=after(page(EVENT_ACTION="$STATE"))), []),
+        (pipelines(main=after(page(IGNORE_EXIT_CODES="1"))), ["never-pages"]),  # and not that it lacks quotes
+        (pipelines(main=after(page(SUMMARY="by $BITBUCKET_COMMIT_AUTHOR"))), ["invented-variable"]),
+        (
+            pipelines(main=f"script: ['test $BITBUCKET_EXIT_CODE -eq 0', {page()}]"),
+            ["exit-code-in-script", "in-script"],
+        ),
+    ],
+)
+def test_what_a_newcomer_writes(text, expected):
+    assert codes(text) == expected
+
+
+def test_shards_of_one_step_are_told_apart_by_their_number():
+    shard = "step: &e2e {name: E2E, " + after(page(ALERT_NAME="e2e")) + "}"
+    text = f"pipelines: {{branches: {{main: [parallel: [{shard}, step: *e2e]]}}}}"
+    (one,) = found(text)
+    assert (one.code, one.write.partition(" #")[0]) == ("by-hand", "ALERT_NAME: e2e $BITBUCKET_PARALLEL_STEP")
+    assert codes(text.replace("ALERT_NAME: e2e", "ALERT_NAME: e2e $BITBUCKET_PARALLEL_STEP")) == []
+
+
+def test_a_check_that_pages_elsewhere_may_keep_pull_requests_back():
+    assert codes(pipelines(main=after(page()), requests=after(page()))) == []
+    assert codes(pipelines(main=after(page()), requests=after(page(ALERT_NAME="other")))) == ["never-pages"]
+
+
+def test_a_failure_that_the_script_hides_is_told_before_the_pipe_leaves_it():
+    assert codes(pipelines(main=f"script: ['make || true', {page()}]")) == ["failure-hidden", "in-script"]

@@ -1,32 +1,21 @@
-"""Rules about where the pipe stands."""
+"""Rules about where the pipe stands: what Bitbucket does not run or read there, and what the place itself does."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from pipe import definition_file
-from pipe.check.model import Use
+from pipe.check.model import SCRIPTS, File, Use, misread
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.source import Map, Seq, shell_lines, text_of
-from pipe.placement import STEPS_OWN_CODE
+from pipe.check.source import Map, holds_variable, items_of, mapping_of, text_of
+from pipe.check.table import meets, starts_on
+from pipe.definition import Pipeline
+from pipe.outcome import PASSED
 
-PAGER_FIRST = """
-after-script:
-  - pipe: …/pagerduty-events:… # first
-  - ./clean-up.sh
-"""
-_ASSIGNS = r"(export )?\w+=(\"[^\"`]*\"|'[^']*'|[^\s;&|`]*)|echo [^;&|>`]*"
-_HARMLESS = re.compile(
-    r"(echo|printf|export|set|unset|true|:)\b[^;&|>]*(>&2)?"  # says or sets something
-    rf"|{_ASSIGNS}"
-    rf"|if [^;]*; then (({_ASSIGNS}); |else |elif [^;]*; then )+fi"
-    r"|.*\|\| *(true|:|echo [^;&|]*)"
-)
-_CALL = re.compile(r"^\s*-?\s*pipe:?\s+\S*(pagerduty|docker://)", re.IGNORECASE | re.MULTILINE)
-
-
+TOKEN = "BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN # scope Pipelines: read"
 IN_AFTER_SCRIPT = """
 after-script:
   - pipe: …/pagerduty-events:…
@@ -34,141 +23,131 @@ after-script:
       INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
       EXIT_CODE: $BITBUCKET_EXIT_CODE
       ALERT_NAME: build # and in each step that is to page
-"""
+""".strip()
+IN_A_PIPELINE_OF_ITS_OWN = """
+custom:
+  deploy-to-production: # in place of `trigger: manual`
+    - step:
+        deployment: production
+""".strip()
+_CALL = re.compile(r"^\s*-?\s*pipe:?\s+\S*(pagerduty|docker://)", re.IGNORECASE)
 
 
 @rule(
-    "in-script",
-    "In the script of an ordinary step the pipe runs only after every line before it succeeded: it never pages.",
+    "file-name",
+    "Bitbucket reads `bitbucket-pipelines.yml` only: nothing of this ever runs.",
+    "# git mv bitbucket-pipelines.yaml bitbucket-pipelines.yml",
+)
+def file_name(checked: Checked) -> Iterator[Found]:
+    if checked.file.path.name == "bitbucket-pipelines.yaml":
+        yield Found(1, f"The file is called {checked.file.path.name}.")
+
+
+@rule(
+    "no-pipe",
+    "The pipe is known by `pagerduty` in its name, or by INTEGRATION_KEY among its variables.",
     IN_AFTER_SCRIPT,
 )
-def in_script(checked: Checked) -> Iterator[Found]:
-    for use in checked.file.uses:
-        if stands_in_script(use):
-            yield Found(use.line, f"The pipe stands in `script` of {use.at.label}.")
-
-
-def stands_in_script(use: Use) -> bool:
-    """Where nothing else tells how it went."""
-    by_hand = use.has_own_action or use.item.exit_code not in STEPS_OWN_CODE
-    return use.placed.runs_only_after_a_success and not use.item.build_status and not by_hand
+def no_pipe(checked: Checked) -> Iterator[Found]:
+    file = checked.file
+    elsewhere = any(
+        (*not_run(checked), *variables_not_read(checked), *(one.imported for one in file.definition.pipelines))
+    )
+    if not file.uses and not elsewhere:
+        yield Found(file.document.line_of("pipelines"), "No step uses this pipe, so it pages nobody.")
 
 
 @rule(
-    "after-script-of-final",
-    "There the exit code is the final step's own, and says nothing of the build.",
+    "not-run",
+    "Bitbucket runs a pipe only as an item of its own in `script` or `after-script` of a step: here it never runs.",
+    IN_AFTER_SCRIPT,
+)
+def not_run(checked: Checked) -> Iterator[Found]:
+    file = checked.file
+    ours = definition_file.references({key: value for key, value in file.document.items() if key != "definitions"})
+    run = {id(node) for step in file.steps for key in SCRIPTS for node in items_of(step.body.get(key))}
+    for key, value in file.document.items():
+        if key != "definitions":
+            yield from _not_run(value, file.document.line_of(key), (key,), ours, run)
+    for step in file.steps:
+        for line, command in step.shell(*SCRIPTS):
+            if _CALL.match(command):
+                yield Found(
+                    line, f"`{command}` is a line of the shell, and calls a command `pipe`, which does not exist."
+                )
+
+
+def _not_run(node: Any, line: int, path: tuple[str, ...], ours: set[str], run: set[int]) -> Iterator[Found]:
+    """`line`, `path`: of the key under which the node stands, and of those around it."""
+    if definition_file.is_ours(node, ours):
+        if id(node) not in run:
+            in_a_list = len(path) > 1 and path[-2] in ("step", "final") and path[-1] in SCRIPTS
+            where = " in ".join(f"`{key}`" for key in reversed(path[-2:]))
+            yield Found(line, f"A pipe stands {'in a list of its own ' if in_a_list else ''}under {where}.")
+    elif isinstance(node, Map):
+        for key, value in node.items():
+            yield from _not_run(value, node.line_of(key), (*path, key), ours, run)
+    else:
+        for one in items_of(node):
+            yield from _not_run(one, line, path, ours, run)
+
+
+@rule(
+    "variables-not-read",
+    "Bitbucket takes a pipe's variables as `NAME: value`, two spaces further in than `variables:`, and these are not.",
     """
-- final:
-    script:
-      - pipe: …/pagerduty-events:…
-        variables:
-          INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
-          BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN
+variables:
+  INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
 """,
 )
-def after_script_of_final(checked: Checked) -> Iterator[Found]:
-    for use in checked.file.uses:
-        if use.at.step.final and use.item.place == "after-script":
-            yield Found(use.line, f"The pipe stands in the after-script of a `final:` step ({use.at.pipeline.label}).")
+def variables_not_read(checked: Checked) -> Iterator[Found]:
+    ours = {id(use.node) for use in checked.file.uses}
+    for step in checked.file.steps:
+        entries = (entry for key in SCRIPTS for entry in definition_file.entries(step.body.get(key)))
+        for item in (entry for entry in entries if isinstance(entry, Map) and "pipe" in entry):
+            names = misread(item)
+            if names and (id(item) in ours or "INTEGRATION_KEY" in dict(names)):
+                is_list = isinstance(item.get("variables"), list)
+                how = "`variables:` is a list" if is_list else f"{', '.join(dict(names))} beside `pipe:`"
+                line = item.line_of("variables" if is_list else names[0][0])
+                pairs = [*names, *mapping_of(item.get("variables")).items()]
+                write = "\n".join(["variables:", *(f"  {name}: {_shown(value)}" for name, value in pairs)])
+                yield Found(line, f"In the pipe of {step.name}: {how}.", write)
+
+
+def _shown(value: Any) -> str:
+    """A key that is written out is no one's to repeat."""
+    text = text_of(value)
+    return text if holds_variable(text) and " " not in text else "…"
 
 
 @rule(
-    "after-script-of-told",
-    "In the after-script of a pipeline that is told how another one ended, a told failure is reported in place of the "
-    "step's own success.",
+    "belongs-in-script",
+    "A `final:` step, and a pipeline that is told how another one ended, speak for a pipeline. In their after-script "
+    "the exit code of their own step is reported in its place.",
     """
 script:
   - pipe: …/pagerduty-events:…
+    variables:
+      INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
+      BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN
 """,
 )
-def after_script_of_told(checked: Checked) -> Iterator[Found]:
+def stands_in_after_script(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
-        if use.told and use.item.place == "after-script":
-            yield Found(use.line, f"The pipe stands in the after-script of {use.at.pipeline.label}, which is told.")
+        if belongs_in_script(use):
+            yield Found(use.line, f"The pipe stands in the after-script of {use.at.label}.")
 
 
-@rule(
-    "behind-a-line",
-    "An after-script stops at its first line that fails: then the pipe does not run, and nobody is paged.",
-    PAGER_FIRST,
-)
-def behind_a_line(checked: Checked) -> Iterator[Found]:
-    for use in checked.file.uses:
-        if use.item.place != "after-script":
-            continue
-        entries = list(definition_file.entries(use.at.body.get("after-script")))
-        unchecked = False
-        for entry in entries[: next(index for index, entry in enumerate(entries) if entry is use.node)]:
-            unchecked = unchecked or any(re.match(r"set \+e\b", line) for _, line in shell_lines(entry))
-            if risky := _risky(entry, unchecked=unchecked):
-                yield Found(risky[0], f"`{risky[1]}` stands before the pipe in the after-script of {use.at.name}.")
+def belongs_in_script(use: Use) -> bool:
+    return use.is_by_exit_code and (use.at.step.final or use.told)
 
 
-def _risky(entry: Any, *, unchecked: bool) -> tuple[int, str] | None:
-    """The line and the words of what may end the after-script."""
-    if isinstance(entry, Map):
-        other = text_of(entry.get("pipe"))
-        return (entry.line, f"pipe: {other}") if "pagerduty" not in other.lower() else None
-    lines = list(shell_lines(entry))
-    whole = re.sub(r"\b(then|else);", r"\1", "; ".join(command for _, command in lines))
-    if _HARMLESS.fullmatch(whole):
-        return None
-    for line, command in lines:
-        ends = re.search(r"\b(exit|exec)\b", command)
-        if ends or not (unchecked or command.startswith("#") or _HARMLESS.fullmatch(command)):
-            return line, command
-    return None
-
-
-@rule(
-    "after-script-outside",
-    "Bitbucket knows `after-script` only inside of a step: here it never runs.",
-    """
-- step:
-    script:
-      - make
-    after-script:
-      - pipe: …/pagerduty-events:…
-""",
-)
-def after_script_outside(checked: Checked) -> Iterator[Found]:
-    document = checked.file.document
-    for key, value in document.items():
-        if key == "pipelines":
-            yield from _outside(value)
-        elif key == "after-script":
-            yield Found(document.line_of(key), "`after-script` stands at the top of the file.")
-        elif key == "options" and isinstance(value, Map) and "after-script" in value:
-            yield Found(value.line_of("after-script"), "`after-script` stands under `options`.")
-
-
-def _outside(node: Any) -> Iterator[Found]:
-    if isinstance(node, Seq):
-        for item in node:
-            yield from _outside(item)
-    elif isinstance(node, Map):
-        beside_step = any(key in node and not isinstance(node[key], Map) for key in ("step", "final"))
-        if "after-script" in node and not beside_step:
-            yield Found(node.line_of("after-script"), "`after-script` stands outside of a step.")
-        for key, value in node.items():
-            if key not in ("step", "final", "after-script"):
-                yield from _outside(value)
-
-
-@rule(
-    "called-in-shell",
-    "As a line of the shell this is a command called `pipe`, which does not exist.",
-    """
-- pipe: …/pagerduty-events:… # an item of its own, without quotes and without `|`
-  variables:
-    INTEGRATION_KEY: $PAGERDUTY_INTEGRATION_KEY
-""",
-)
-def called_in_shell(checked: Checked) -> Iterator[Found]:
+@rule("final-in-custom", "Bitbucket's schema refuses `final:` in a custom pipeline.", IN_AFTER_SCRIPT)
+def final_in_custom(checked: Checked) -> Iterator[Found]:
     for step in checked.file.steps:
-        for line, command in step.shell("script", "after-script"):
-            if _CALL.match(command):
-                yield Found(line, f"`{command}` is a line of the shell.")
+        if step.pipeline.section == "custom" and step.step.final and step.step.items:
+            yield Found(step.body.line, f"{step.pipeline.label} has a `final:` step.")
 
 
 @rule(
@@ -188,3 +167,114 @@ def two_places(checked: Checked) -> Iterator[Found]:
         ]
         if others:
             yield Found(use.line, f"{others[0].at.label} pages by itself, and {use.at.name} pages too.")
+
+
+@rule(
+    "on-fail-retry",
+    "The after-script runs on each attempt: the first one pages, though the next may pass and resolve it.",
+    """
+- step:
+    name: End to end
+    script: [./e2e] # without `on-fail: retry`; or page from a `final:` step, which sees the last attempt
+""",
+)
+def on_fail_retry(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        if use.is_by_exit_code and use.at.step.on_fail == "retry":
+            yield Found(use.line, f"{use.at.label} is retried, and each failed attempt pages.")
+
+
+@rule(
+    "on-fail-ignore",
+    "The pipeline passes, and the pipe pages all the same.",
+    """
+# leave out the pipe, or `on-fail: ignore`, or say that it is no emergency:
+SEVERITY: warning
+""",
+)
+def on_fail_ignore(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        mild = text_of(use.variables.get("SEVERITY")).lower() in ("warning", "info")
+        if use.is_by_exit_code and use.at.step.on_fail == "ignore" and not mild:
+            yield Found(use.line, f"A failure of {use.at.label} is ignored by Bitbucket, and pages.")
+
+
+@rule(
+    "manual-gate",
+    "The step runs only when somebody starts it, so its alert stays open until somebody does, and passes. Until then "
+    "no failure of it pages again.",
+    """
+# leave the pipe out: whoever started the step sees it fail; or accept it:
+- pipe: …/pagerduty-events:… # pagerduty-events: ignore manual-gate
+""",
+)
+def manual_gate(checked: Checked) -> Iterator[Found]:
+    for use in checked.file.uses:
+        if use.is_by_exit_code and use.at.behind_gate and not use.at.step.final and not use.has_own_action:
+            yield Found(use.line, f"{use.at.label} waits at a manual gate or behind one.")
+    for row in checked.rows:
+        if not row.use.is_by_exit_code and not row.use.has_own_action and row.promise.on_success.startswith("resolves"):
+            steps = checked.file.steps_of(row.places[0].pipeline)
+            if waiting := [step.name for step in steps if step.behind_gate and not step.step.final]:
+                what = f"{row.use.at.name} pages for {waiting[0]} ({row.pipeline}), which waits at a manual gate."
+                yield Found(row.line, what, IN_A_PIPELINE_OF_ITS_OWN)
+
+
+@rule(
+    "step-names",
+    "The `final:` step judges the others by name: namesakes, and those without `name:`, count as one, and the page "
+    "cannot say which one failed.",
+    """
+- step:
+    name: Build # another one in each step
+""",
+)
+def step_names(checked: Checked) -> Iterator[Found]:
+    judged = [use for use in checked.file.uses if use.at.step.final and use.item.place == "script"]
+    by_the_api = [use for use in judged if (use.has_token or not use.item.build_status) and not use.has_own_action]
+    for pipeline in dict.fromkeys(use.at.pipeline for use in by_the_api):
+        steps = [step for step in checked.file.steps_of(pipeline) if not step.step.final]
+        counts = Counter(step.step.name for step in steps)
+        seen: set[str] = set()
+        for step in steps:
+            name = step.step.name
+            if not name:
+                yield Found(step.body.line, f"A step of {pipeline.label} has no `name:`.")
+            elif name in seen:
+                yield Found(step.body.line_of("name"), f'{pipeline.label} has {counts[name]} steps called "{name}".')
+            seen.add(name)
+
+
+@rule(
+    "told-loop",
+    "The end of that pipeline meets the condition too, so it may start itself for ever: whether Bitbucket lets it is "
+    "not documented.",
+    """
+condition: >-
+  BITBUCKET_TRIGGER_PIPELINE_STATUS != "FAILED" && (BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "branches"
+  || BITBUCKET_TRIGGER_PIPELINE_SELECTOR_TYPE == "default")
+""",
+)
+def told_loop(checked: Checked) -> Iterator[Found]:
+    file = checked.file
+    custom = [one for one in file.definition.pipelines if one.section == "custom"]
+    told = {one.pattern: one for one in custom if one.pattern in file.definition.told}
+    for entry, started in file.told_entries():
+        for name in started:
+            if name in told and _leads_back(file, told, name, entry):
+                yield Found(entry.line_of("condition"), f"A success of custom: {name} starts it again.")
+
+
+def _leads_back(file: File, told: dict[str, Pipeline], name: str, entry: Map) -> bool:
+    """Whether the success of a pipeline that this entry starts can lead to the same entry again."""
+    if not file.uses_of(told[name]):
+        return False
+    seen, reached = {name}, [name]
+    while reached:
+        ended = told[reached.pop()]
+        if meets(entry, ended, PASSED):
+            return True
+        following = [other for other in told if other not in seen and starts_on(file, other, ended, PASSED)]
+        seen.update(following)
+        reached += following
+    return False

@@ -1,4 +1,4 @@
-"""Rules about which variables an item has."""
+"""Rules about an item's variables: those it lacks, those that do not exist, and their values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 
 from pipe.check.model import TOKENS, Use
+from pipe.check.promise import IGNORED
 from pipe.check.rule import Checked, Found, rule
-from pipe.check.source import Seq, text_of
-from pipe.settings import FALLBACKS, FROM_CONTEXT, ORDINARY, VARIABLES, nearest_variable
+from pipe.check.rules.shell import reads_another_code
+from pipe.check.source import Seq, Text, text_of
+from pipe.check.values import BY_NAME, in_place_of, wrong
+from pipe.settings import FALLBACKS, FROM_CONTEXT, ORDINARY, nearest_variable
 
-NAMES = {variable.name for variable in VARIABLES}
 # Source: "Variables and secrets" in Bitbucket Cloud's documentation, and logs.
 BITBUCKETS_OWN = {f"BITBUCKET_{name}" for name in re.findall(r"\w+", """
     BOOKMARK BRANCH BUILD_CREATED_ON BUILD_NUMBER CLONE_DIR COMMIT DEPLOYMENT_ENVIRONMENT DEPLOYMENT_ENVIRONMENT_UUID
@@ -20,31 +22,20 @@ BITBUCKETS_OWN = {f"BITBUCKET_{name}" for name in re.findall(r"\w+", """
     SSH_KEY_FILE STEP_OIDC_TOKEN STEP_RUN_NUMBER STEP_TRIGGERER_UUID STEP_UUID TAG TRIGGER_DEPLOYMENT_ENVIRONMENT_NAME
     TRIGGER_DEPLOYMENT_STATUS TRIGGER_PIPELINE_RUN_UUID WORKSPACE
 """)} | set(FROM_CONTEXT)  # fmt: skip
-_TEAMS_OWN = re.compile(r"TOKEN|USER|PASS|SECRET|CLIENT|EMAIL|URL|_KEY$|AUTH|CRED|ACCOUNT|OIDC|API")
+_TEAMS_OWN = re.compile(r"TOKEN|USER|PASS|SECRET|CLIENT|EMAIL|URL|_KEY$|AUTH(?!OR)|CRED|ACCOUNT|OIDC|API")
 _SET_BY_SHELL = re.compile(r"\b(BITBUCKET_\w+)=")
+_NO_STRING = re.compile(
+    r"(?i)y|n|yes|no|on|off|true|false|null|~|[-+]?(\d[\d_]*(\.\d*)?|\.\d+)(e[-+]?\d+)?|0[xo][0-9a-f]+"
+)
 
 
 @rule(
-    "exit-code-unmapped",
-    "pipe.yml fills it in where it is left out; `docker://` reads none, and whether it arrives without that is not "
-    "documented: if not, each build pages a warning that it cannot be told whether it passed.",
+    "unmapped",
+    "`docker://` reads no pipe.yml, which would fill them in, and whether they arrive without that is not documented: "
+    "if not, the alert belongs to another place, says that the result cannot be told, or is never sent.",
     "EXIT_CODE: $BITBUCKET_EXIT_CODE",
 )
-def exit_code_unmapped(checked: Checked) -> Iterator[Found]:
-    for use in checked.file.uses:
-        explicit = text_of(use.variables.get("EXIT_CODE")) or text_of(use.variables.get("BITBUCKET_EXIT_CODE"))
-        left_out = (use.by_docker and not use.item.build_status) or "EXIT_CODE" in use.variables
-        if left_out and use.is_by_exit_code and not explicit and not use.misread:
-            yield Found(use.line, f"EXIT_CODE is not mapped in the after-script of {use.at.name}.")
-
-
-@rule(
-    "variable-unmapped",
-    "`docker://` reads no pipe.yml, which would fill them in, and whether they arrive without that is not documented: "
-    "if not, the alert belongs to another place, or is never sent.",
-    "BITBUCKET_TAG: $BITBUCKET_TAG",
-)
-def variable_unmapped(checked: Checked) -> Iterator[Found]:
+def unmapped(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         if missing := use.unmapped:
             write = "\n".join(f"{name}: ${FALLBACKS.get(name, name)}" for name in missing)
@@ -55,15 +46,12 @@ def variable_unmapped(checked: Checked) -> Iterator[Found]:
 def unknown_variable(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         for name, value in use.variables.items():
-            known = name in NAMES | ORDINARY | BITBUCKETS_OWN
-            if not known:
+            if name not in BY_NAME.keys() | ORDINARY | BITBUCKETS_OWN:
                 other = nearest_variable(name)
                 shown = text_of(value) if "$" in text_of(value) else "…"
-                yield Found(
-                    use.variables.line_of(name),
-                    f"{name} is not a variable of this pipe{f'; did you mean {other}?' if other else '.'}",
-                    f"{other}: {shown}" if other else f"# leave {name} out",
-                )
+                what = f"{name} is not a variable of this pipe{f'; did you mean {other}?' if other else '.'}"
+                write = f"{other}: {shown}" if other else f"# leave {name} out"
+                yield Found(use.variables.line_of(name), what, write)
 
 
 @rule(
@@ -103,6 +91,42 @@ def key_in_file(checked: Checked) -> Iterator[Found]:
     for use in checked.file.uses:
         for name in ("INTEGRATION_KEY", *TOKENS):
             value = text_of(use.variables.get(name))
-            if value and "$" not in value:
-                write = "" if name == "INTEGRATION_KEY" else f"{name}: ${name} # a secured repository variable"
+            withheld = any(row.promise.withheld.startswith(f"{name}: ") for row in checked.rows_of(use))
+            if value and "$" not in value and not withheld:  # which says that it is no key
+                write = f"{name}: ${FALLBACKS.get(name, name)} # a secured repository variable"
                 yield Found(use.variables.line_of(name), f"{name} is written out ({len(value)} characters).", write)
+
+
+@rule(
+    "unquoted-value",
+    "A pipe's variables are strings. Without quotes this is a boolean or a number, which Bitbucket refuses or writes "
+    "in another way (1.10 becomes 1.1).",
+    'DEBUG: "true"',
+)
+def unquoted_value(checked: Checked) -> Iterator[Found]:
+    for _, name, value in _read_values(checked):
+        for one in value if isinstance(value, Seq) else [value]:
+            if isinstance(one, Text) and one.plain and _NO_STRING.fullmatch(one) and not wrong(name, value):
+                write = f'{name}: "{one}"' if one is value else f'- "{one}"'
+                yield Found(one.line, f"{name} has the value {one} without quotes.", write)
+
+
+@rule("bad-value", "The value counts for nothing, the page says so, and the pipe exits with 1.", "SEVERITY: critical")
+def bad_value(checked: Checked) -> Iterator[Found]:
+    for use, name, value in _read_values(checked):
+        said = {one for row in checked.rows_of(use) for one in (row.promise.withheld, f"{row.promise.unknown}.")}
+        known = name in BY_NAME and not BY_NAME[name].secret
+        if known and (why := wrong(name, value)) and f"{why.removesuffix('.')}." not in said:
+            yield Found(use.variables.line_of(name), why, in_place_of(name, value))
+
+
+def _read_values(checked: Checked) -> Iterator[tuple[Use, str, object]]:
+    """Each variable and its value, but those of which another rule says that another value belongs there."""
+    for use in checked.file.uses:
+        for name, value in use.variables.items():
+            is_dry_run = name == "DRY_RUN" and text_of(value).lower() == "true"
+            ignores_1 = name == "IGNORE_EXIT_CODES" and any(
+                r.promise.on_failure == IGNORED for r in checked.rows_of(use)
+            )
+            if not (is_dry_run or ignores_1 or (name == "EXIT_CODE" and reads_another_code(use))):
+                yield use, name, value
