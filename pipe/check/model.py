@@ -80,7 +80,7 @@ class Use:
     def _needed(self) -> Iterator[str]:
         section = self.at.pipeline.section
         yield "INTEGRATION_KEY"
-        if self.is_by_exit_code and not self.item.build_status:
+        if self.is_by_exit_code and not (self.item.build_status or self.at.step.final):
             yield "EXIT_CODE"
         if section == "pull-requests":
             yield from ("BITBUCKET_PR_ID", "BITBUCKET_PR_DESTINATION_BRANCH")

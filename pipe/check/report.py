@@ -68,10 +68,7 @@ class Report:
         ]
 
     def _findings(self) -> list[dict[str, str | int]]:
-        return [
-            {"code": one.code, "line": one.line, "what": one.what, "why": one.why, "write": one.write}
-            for one in self.findings
-        ]
+        return [vars(one) for one in self.findings]
 
     def _lines_of_table(self) -> Iterator[str]:
         if not self.rows:  # a finding says why, or all is imported

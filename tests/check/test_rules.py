@@ -692,6 +692,9 @@ def test_a_final_step_is_told_of_all_that_it_needs_at_once():
     [
         (pipelines(main=f"script: [make, {page(EVENT_ACTION='trigger')}]"), ["always-pages"]),
         (pipelines(main=after(page(EVENT_ACTION="trigger"))), ["always-pages"]),
+        (pipelines(main=after(page(BUILD_STATUS="failed"))), ["always-pages"]),
+        (pipelines(main=f"script: [make, {page(BUILD_STATUS='failed')}]"), ["always-pages"]),
+        (pipelines(main=f"script: [{STATUS_OF_ANOTHER}, {page(EXIT_CODE=chr(39) * 2)}]"), ["in-script"]),
         (pipelines(main=after("'STATE=resolve'", page(EVENT_ACTION="$STATE"))), ["action-by-shell"]),
         (pipelines(main=after(page(EVENT_ACTION="$STATE"))), []),
         (pipelines(main=after(page(IGNORE_EXIT_CODES="1"))), ["never-pages"]),  # and not that it lacks quotes
@@ -721,3 +724,11 @@ def test_a_check_that_pages_elsewhere_may_keep_pull_requests_back():
 
 def test_a_failure_that_the_script_hides_is_told_before_the_pipe_leaves_it():
     assert codes(pipelines(main=f"script: ['make || true', {page()}]")) == ["failure-hidden", "in-script"]
+
+
+def test_one_name_twice_is_told_once_and_a_step_that_only_resolves_is_meant_to():
+    steps = "step: {name: A, BODY}, step: {name: B, clone: {enabled: false}, BODY}"
+    text = f"pipelines: {{branches: {{main: [{steps}]}}}}"
+    assert codes(text.replace("BODY", after(page()))) == ["by-hand"]  # B's green run would resolve A's alert
+    resolving = after(page(EVENT_ACTION="resolve"))
+    assert codes(pipelines(main=after(page()), custom=resolving.replace("[make]", "[other]"))) == []

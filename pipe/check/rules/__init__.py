@@ -8,10 +8,10 @@ from difflib import get_close_matches
 
 from pipe.check.model import File
 from pipe.check.rule import RULES, Checked, Finding, Found, rule
-from pipe.check.rules import alerts, places, shell, variables
+from pipe.check.rules import layout, paging, places, resolving, shell, variables
 from pipe.check.table import Row
 
-__all__ = ["alerts", "findings", "places", "shell", "variables"]
+__all__ = ["findings", "layout", "paging", "places", "resolving", "shell", "variables"]
 _COMMENT = re.compile(r"#\s*pagerduty-events:\s*ignore\b[ \t]*([\w-]*(?:[\s,]+[\w-]+)*)")
 
 
