@@ -71,7 +71,7 @@ class Report:
         return [vars(one) for one in self.findings]
 
     def _lines_of_table(self) -> Iterator[str]:
-        if not self.rows:  # a finding says why, or all is imported
+        if not self.file.uses:  # a finding says why, or all is imported
             yield from () if self.findings else (f"{self.file.path}: no step that is seen here uses this pipe.", "")
             return
         cells = [_cells(row) for row in self.rows]

@@ -732,3 +732,33 @@ def test_one_name_twice_is_told_once_and_a_step_that_only_resolves_is_meant_to()
     assert codes(text.replace("BODY", after(page()))) == ["by-hand"]  # B's green run would resolve A's alert
     resolving = after(page(EVENT_ACTION="resolve"))
     assert codes(pipelines(main=after(page()), custom=resolving.replace("[make]", "[other]"))) == []
+
+
+def test_a_list_that_is_an_item_of_another_list_is_told_where_another_step_takes_it_rightly():
+    text = f"""
+definitions: {{page: &page [{page()}]}}
+pipelines:
+  branches:
+    develop: [step: {{name: A, script: [make], after-script: *page}}]
+    main:
+      - step:
+          name: A
+          script: [make]
+          after-script:
+            - *page
+"""
+    (one,) = found(text)
+    assert (one.code, one.line, one.what) == (
+        "not-run",
+        10,
+        "A pipe stands in a list of its own under `after-script` in `step`.",
+    )
+
+
+def test_a_file_of_a_told_pager_alone_is_shown_as_one():
+    text = report(
+        Path("x.yml"), TOLD_ONE_KEY.replace("  branches: {main: [step: {name: A, script: [make]}]}\n", "").encode()
+    ).as_text()
+    assert "custom: pager: pages for pipelines that end" in text
+    only_imports = report(Path("x.yml"), b"pipelines: {custom: {a: {import: b}}}").as_text()
+    assert only_imports == "x.yml: no step that is seen here uses this pipe.\n\nNo findings.\n"

@@ -53,32 +53,31 @@ def no_pipe(checked: Checked) -> Iterator[Found]:
 )
 def not_run(checked: Checked) -> Iterator[Found]:
     file = checked.file
-    ours = definition_file.references({key: value for key, value in file.document.items() if key != "definitions"})
-    run = {id(node) for step in file.steps for key in SCRIPTS for node in items_of(step.body.get(key))}
-    for key, value in file.document.items():
-        if key != "definitions":
-            yield from _not_run(value, file.document.line_of(key), (key,), ours, run)
+    shown = {key: value for key, value in file.document.items() if key != "definitions"}
+    ours = definition_file.references(shown)
+    for key, value in shown.items():
+        yield from _not_run(value, file.document.line_of(key), (key,), ours)
     for step in file.steps:
         for line, command in step.shell(*SCRIPTS):
             if _CALL.match(command):
-                yield Found(
-                    line, f"`{command}` is a line of the shell, and calls a command `pipe`, which does not exist."
-                )
+                what = f"`{command}` is a line of the shell, and calls a command `pipe`, which does not exist."
+                yield Found(line, what)
 
 
-def _not_run(node: Any, line: int, path: tuple[str, ...], ours: set[str], run: set[int]) -> Iterator[Found]:
+def _not_run(node: Any, line: int, path: tuple[str, ...], ours: set[str]) -> Iterator[Found]:
     """`line`, `path`: of the key under which the node stands, and of those around it."""
     if definition_file.is_ours(node, ours):
-        if id(node) not in run:
-            in_a_list = len(path) > 1 and path[-2] in ("step", "final") and path[-1] in SCRIPTS
-            where = " in ".join(f"`{key}`" for key in reversed(path[-2:]))
-            yield Found(line, f"A pipe stands {'in a list of its own ' if in_a_list else ''}under {where}.")
+        deeper = "in a list of its own " if path[-1] in SCRIPTS and path[-2:-1] in (("step",), ("final",)) else ""
+        where = " in ".join(f"`{key}`" for key in reversed(path[-2:]))
+        yield Found(line, f"A pipe stands {deeper}under {where}.")
     elif isinstance(node, Map):
         for key, value in node.items():
-            yield from _not_run(value, node.line_of(key), (*path, key), ours, run)
+            runs = key in SCRIPTS and path[-1] in ("step", "final")
+            others = [one for one in items_of(value) if not definition_file.is_ours(one, ours)] if runs else value
+            yield from _not_run(others, node.line_of(key), (*path, key), ours)
     else:
         for one in items_of(node):
-            yield from _not_run(one, line, path, ours, run)
+            yield from _not_run(one, line, path, ours)
 
 
 @rule(
