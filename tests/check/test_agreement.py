@@ -358,7 +358,14 @@ def test_the_table_promises_what_a_run_sends_and_what_never_pages_has_a_finding(
             codes = {one.code for one in made.findings if one.line in lines}
             assert not (paging[id(use.node)] and "never-pages" in codes), use.node
             says_so = {"never-pages", "in-script", *(["unmapped"] * ("INTEGRATION_KEY" not in use.variables))}
-            assert paging[id(use.node)] or codes & says_so or use.has_own_action, use.node
+            silent = not (paging[id(use.node)] or use.has_own_action or _pages_elsewhere(use, made.file.uses, paging))
+            assert not silent or codes & says_so, use.node
+
+
+def _pages_elsewhere(use: Use, uses: tuple[Use, ...], paging: dict[int, bool]) -> bool:
+    """Whether it is a pull request's, and the same check pages outside of those."""
+    alike = [one for one in uses if one.is_by_exit_code and one.item.alert_name == use.item.alert_name]
+    return use.at.pipeline.section == "pull-requests" and any(paging.get(id(one.node)) for one in alike)
 
 
 CONSEQUENCES = {"in-script", "by-hand", "cannot-tell", "belongs-in-script"}

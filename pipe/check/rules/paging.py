@@ -96,7 +96,7 @@ def _is_meant(checked: Checked, use: Use, rows: list[Row]) -> bool:
     one that only pull requests keep back, whether the same check pages elsewhere."""
     others = [row for row in checked.rows if row.use.node is not use.node and row.promise.pages]
     if all(row.promise.on_failure == f"{NOTHING}: PULL_REQUESTS" for row in rows):
-        return any(row.use.item.alert_name == use.item.alert_name for row in others)
+        return any(row.use.is_by_exit_code and row.use.item.alert_name == use.item.alert_name for row in others)
     if use.item.action not in SILENT_ACTIONS or all(row.promise.sends_nothing or row.promise.withheld for row in rows):
         return False
     if use.item.action == "change":
