@@ -10,8 +10,7 @@ from typing import Any
 
 from pipe import definition_file
 from pipe.check.source import Map, Seq, Unreadable, document, items_of, mapping_of, shell_lines, text_of
-from pipe.definition import Definition, Item, Pipeline, Step
-from pipe.outcome import TRIGGER_STATUS
+from pipe.definition import TRIGGER_STATUS, Definition, Item, Pipeline, Step
 from pipe.placement import Placed, stand
 from pipe.settings import ACTIONS, FALLBACKS, FROM_CONTEXT
 

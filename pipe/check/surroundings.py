@@ -11,8 +11,7 @@ from pipe.bitbucket.runs import PipelineRun, StepRun
 from pipe.check.model import Use
 from pipe.check.refs import Ref
 from pipe.check.source import Seq, text_of, texts_of
-from pipe.definition import Pipeline
-from pipe.outcome import TRIGGER_STATUS
+from pipe.definition import TRIGGER_STATUS, Pipeline
 from pipe.settings import FROM_CONTEXT
 
 REPOSITORY = "workspace/repository"

@@ -12,8 +12,8 @@ from pipe.check.promise import FILTERS, NOTHING, Promise, promise
 from pipe.check.refs import ELSEWHERE, branches, is_glob
 from pipe.check.source import Map, text_of, texts_of
 from pipe.check.surroundings import SELECTOR, Place
-from pipe.definition import Definition, Pipeline, matches
-from pipe.outcome import PASSED, TRIGGER_STATUS
+from pipe.definition import TRIGGER_STATUS, Definition, Pipeline, matches
+from pipe.outcome import PASSED
 from pipe.placement import friendly_name
 
 NO_FILE = Definition(absent=True)

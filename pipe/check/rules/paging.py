@@ -15,7 +15,7 @@ from pipe.check.rules.shell import AUTO, MAP_IT, reads_another_code
 from pipe.check.source import holds_variable, text_of, texts_of
 from pipe.check.table import Row
 from pipe.check.values import in_place_of, written, wrong
-from pipe.outcome import TRIGGER_STATUS
+from pipe.definition import TRIGGER_STATUS
 from pipe.placement import SILENT_ACTIONS
 
 EVERYTHING = ("*", "**")

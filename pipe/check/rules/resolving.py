@@ -14,7 +14,7 @@ from pipe.check.rules.places import TOKEN
 from pipe.check.source import Map, text_of
 from pipe.check.surroundings import SELECTOR
 from pipe.check.table import NOT_TOLD, Row
-from pipe.outcome import TRIGGER_STATUS
+from pipe.definition import TRIGGER_STATUS
 
 NAMES_BESIDE_AN_ANCHOR = """
 definitions:
@@ -37,6 +37,8 @@ WRITE_FOR_BY_HAND = {
     ownership.ONE_WORD_EACH: "{} # in place of DEDUP_KEY, another one in each",
     ownership.ONE_KEY_EACH: "{} # in place of DEDUP_KEY",
     ownership.PUT_THE_REF: "{} # in place of DEDUP_KEY",
+    ownership.LEAVE_IT_OUT: "# leave DEDUP_KEY out",
+    ownership.MAP_THE_REF: "BITBUCKET_TAG: $BITBUCKET_TAG\nBITBUCKET_PR_ID: $BITBUCKET_PR_ID",
     ownership.FINAL_STEP: TOKEN,
     wording.ZERO_IGNORED: 'IGNORE_EXIT_CODES: "130 143" # without 0',
     wording.REF_UNKNOWN: TOKEN,
@@ -62,7 +64,8 @@ def by_hand(checked: Checked) -> Iterator[Found]:
 
 def _is_said_elsewhere(checked: Checked, row: Row) -> bool:
     silent = row.promise.by_hand == wording.ZERO_IGNORED and not row.promise.withheld and is_silent(checked, row.use)
-    return silent or row.promise.on_failure == IN_SCRIPT or has_a_cause_of_its_own(row.use)
+    unmapped = row.promise.advice == ownership.MAP_THE_REF and row.use.unmapped
+    return bool(silent or unmapped or row.promise.on_failure == IN_SCRIPT or has_a_cause_of_its_own(row.use))
 
 
 def _why(row: Row, shared: list[Use]) -> str:
