@@ -124,5 +124,5 @@ def _closes_unknown(case: Case) -> bool:
 
 def _can_close_unknown(case: Case) -> bool:
     subject = case.subject
-    foreign = bool(subject.given_key and case.owner.why_not)  # another place can have the key
-    return bool(subject.key) and not foreign and subject.is_placed and not case.may_be_own
+    bound = subject.key_fits and not case.owner.elsewhere
+    return bool(subject.key) and bound and subject.is_placed and not case.may_be_own

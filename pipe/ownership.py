@@ -43,6 +43,7 @@ class Ownership(NamedTuple):
 
     why_not: str = ""
     advice: str = ""
+    elsewhere: bool = False  # a build of another place can have its DEDUP_KEY
 
 
 def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership:
@@ -86,7 +87,9 @@ def of_pipeline(definition: Definition, build: Build, subject: Subject, selector
     if doubt := _doubt(definition, subject):
         return doubt
     if build.by_uuid and subject.given_key:
-        return Ownership("whatever pipeline this one is told of, its DEDUP_KEY is the same", LEAVE_IT_OUT)
+        return Ownership(
+            "whatever pipeline this one is told of, its DEDUP_KEY is the same", LEAVE_IT_OUT, elsewhere=True
+        )
     found = list(openers(definition, build, subject))
     if shared := _shared_key(found, build, subject):
         return shared
@@ -134,9 +137,10 @@ def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownershi
     opening = [one for one in found if one.opens_a_steps_alert or one.opens_a_pipelines_alert]
     own = place_of(build, subject)
     if elsewhere := [one for one in opening if one.item.dedup_key and not _is_bound(one, build, own)]:
-        return Ownership(f"{in_words(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF)
+        return Ownership(f"{in_words(elsewhere)} can use the same DEDUP_KEY elsewhere", PUT_THE_REF, elsewhere=True)
     if alike := [one for one in opening if one.names_its_place and one.place_variable != own]:
-        return Ownership(f"{in_words(alike)} can use the same DEDUP_KEY in a place of another kind", ONE_WORD_EACH)
+        why = f"{in_words(alike)} can use the same DEDUP_KEY in a place of another kind"
+        return Ownership(why, ONE_WORD_EACH, elsewhere=True)
     others = [one for one in found if (one.opens_a_pipelines_alert if subject.is_step else one.opens_a_steps_alert)]
     if others:
         return Ownership(f"{in_words(others)} can use the same DEDUP_KEY", ONE_KEY_EACH)

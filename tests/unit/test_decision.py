@@ -123,8 +123,9 @@ def test_an_ignored_success_never_resolves_and_the_page_says_so():
 @pytest.mark.parametrize(
     ("given", "resolves"),
     [
-        (case(U, False, OTHERS, key="shop-main"), "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
-        (case(U, False, key="shop-main"), CLOSED_BY_A_PIPELINE.replace("on main", "with the same DEDUP_KEY")),
+        (case(U, False, OTHERS._replace(elsewhere=True), key="shop-main"), "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
+        (case(U, False, key="shop"), "by hand; until then no other result that cannot be told with the same DEDUP_KEY pages"),
+        (case(U, False, OTHERS, key="shop-main"), CLOSED_BY_A_PIPELINE.replace("on main", "with the same DEDUP_KEY")),
         (case(U, False, build=NOWHERE), "by hand"),
         (case(U, False, build=MAIN.told_of(), told=True), "by hand; until then no other result that cannot be told pages"),
         (case(U, False, told=True, may_be_own=True), "by hand; until then no other result that cannot be told on main pages"),

@@ -272,13 +272,13 @@ SHARED_BY_TWO_KEYS = says("a and b use the same key", ONE_WORD_EACH)
 SHARED_BY_TWO, OWN_KEY_SPELLED = says("a and b use the same key", ONE_EACH), "bitbucket:acme/shop:branch/main:step"
 
 
-OF_ANOTHER_KIND = says(
-    "b and c can use the same DEDUP_KEY in a place of another kind", "Give each DEDUP_KEY a word of its own"
+OF_ANOTHER_KIND = Ownership(
+    "b and c can use the same DEDUP_KEY in a place of another kind", "Give each DEDUP_KEY a word of its own", True
 )
 
 
 def elsewhere(names: str) -> Ownership:
-    return says(f"{names} can use the same DEDUP_KEY elsewhere", BRANCH_INTO_IT)
+    return Ownership(f"{names} can use the same DEDUP_KEY elsewhere", BRANCH_INTO_IT, elsewhere=True)
 
 
 @pytest.mark.parametrize(
