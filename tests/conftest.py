@@ -89,6 +89,9 @@ class Run:
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
 
+Process = subprocess.Popen[str] | tests.warm.Started
+
+
 class Pipe:
     """Starts the pipe in a clone. Whatever a run does, it shows no secret, nothing unseen and no traceback, and keeps
     stdout for DRY_RUN: every run is checked."""
@@ -101,30 +104,33 @@ class Pipe:
     ) -> Run:
         return self.finish(self.start(environ, definition, **more), timeout)
 
-    def start(self, environ: dict[str, str], definition: str | None = None, **more: str) -> subprocess.Popen[str]:
+    def start(self, environ: dict[str, str], definition: str | None = None, **more: str) -> Process:
         """`definition` is what bitbucket-pipelines.yml holds; with None it stays as it is. Where Python itself is told
         something by a variable, the process is one that starts from nothing."""
         if definition is not None:
             (self.clone / "bitbucket-pipelines.yml").write_text(definition)
         environ = {"INTEGRATION_KEY": KEY, "EVENTS_URL": self.url, "TIMEOUT": "20", **environ, **more}
         cold = self.warm is None or any(name.startswith("PYTHON") for name in environ)
+        environ = {
+            "PYTHONPATH": str(ROOT),
+            "PATH": os.environ["PATH"],
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONSAFEPATH": "1",
+            **environ,
+        }
+        if not cold:
+            return tests.warm.Started(self.warm, self.clone, environ)
         return subprocess.Popen(
-            [sys.executable, "-m", "pipe"] if cold else [sys.executable, "-IS", tests.warm.__file__, str(self.warm)],
+            [sys.executable, "-m", "pipe"],
             cwd=self.clone,
-            env={
-                "PYTHONPATH": str(ROOT),
-                "PATH": os.environ["PATH"],
-                "PYTHONUNBUFFERED": "1",
-                "PYTHONSAFEPATH": "1",
-                **environ,
-            },
+            env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="surrogateescape",
         )
 
-    def finish(self, process: subprocess.Popen[str], timeout: float = 60) -> Run:
+    def finish(self, process: Process, timeout: float = 60) -> Run:
         stdout, stderr = process.communicate(timeout=timeout)
         run = Run(process.returncode, stdout, stderr)
         assert "Traceback" not in stdout + stderr, stderr
@@ -218,7 +224,7 @@ def warm(tmp_path_factory) -> Iterator[Path]:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(address))
         listening.listen(64)
-        command = [sys.executable, "-P", tests.warm.__file__, "serve", str(listening.fileno())]
+        command = [sys.executable, "-P", tests.warm.__file__, str(listening.fileno())]
         environ = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
         server = subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=[listening.fileno()])
     yield address
