@@ -81,7 +81,11 @@ def serve(listening: socket.socket) -> None:
     import gc
     import threading
 
+    import yaml  # noqa: F401 (what the children behind the wall would each import)
+
     import pipe.__main__
+    import pipe.evidence.commit
+    import pipe.evidence.reports
     import pipe.inquiry  # noqa: F401 (what a run with a token imports)
 
     del sys.modules["pipe.__main__"]
