@@ -45,7 +45,6 @@ def ask(sandbox: Sandbox, method: str, path: str, **headers: str) -> int:
     return answer.status_code
 
 
-@pytest.mark.parametrize(("method", "path"), OWN)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -63,23 +62,21 @@ def ask(sandbox: Sandbox, method: str, path: str, **headers: str) -> int:
         {"Origin": "http://[::1"},
     ],
 )
-def test_a_page_from_elsewhere_reads_and_changes_nothing(
-    sandbox: Sandbox, method: str, path: str, headers: dict[str, str]
-) -> None:
-    assert ask(sandbox, method, path, **headers) == 403
-    assert [one["status"] for one in sandbox.incidents()] == ["triggered"]
-    assert len(sandbox.requests) == 1
+def test_a_page_from_elsewhere_reads_and_changes_nothing(sandbox: Sandbox, headers: dict[str, str]) -> None:
+    for method, path in OWN:
+        assert (path, ask(sandbox, method, path, **headers)) == (path, 403)
+        assert [one["status"] for one in sandbox.incidents()] == ["triggered"], path
+        assert len(sandbox.requests) == 1, path
     assert send(sandbox, alert()).status_code == 202  # no fault waits
 
 
-@pytest.mark.parametrize(("method", "path"), CHANGING)
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "whatever"])
-def test_a_browser_that_tells_no_origin_tells_the_site(sandbox: Sandbox, method: str, path: str, site: str) -> None:
-    assert ask(sandbox, method, path, Sec_Fetch_Site=site) == 403
-    assert len(sandbox.requests) == 1
+def test_a_browser_that_tells_no_origin_tells_the_site(sandbox: Sandbox, site: str) -> None:
+    for method, path in CHANGING:
+        assert (path, ask(sandbox, method, path, Sec_Fetch_Site=site)) == (path, 403)
+        assert len(sandbox.requests) == 1, path
 
 
-@pytest.mark.parametrize(("method", "path"), OWN)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -95,8 +92,12 @@ def test_a_browser_that_tells_no_origin_tells_the_site(sandbox: Sandbox, method:
         {"Sec-Fetch-Site": "none"},
     ],
 )
-def test_its_own_pages_and_programs_may(sandbox: Sandbox, method: str, path: str, headers: dict[str, str]) -> None:
-    assert ask(sandbox, method, path, **headers) in (200, 204)
+def test_its_own_pages_and_programs_may(sandbox: Sandbox, headers: dict[str, str]) -> None:
+    for method, path in OWN:
+        assert ask(sandbox, method, path, **headers) in (200, 204), path
+        if (method, path) in CHANGING:
+            sandbox.reset()
+            send(sandbox, alert())
 
 
 def test_a_link_from_elsewhere_may_lead_to_the_page(sandbox: Sandbox) -> None:
