@@ -41,14 +41,16 @@ def _write(clone: Path, path: str, content: str | bytes | Iterable[str]) -> None
             out.writelines([content] if isinstance(content, str) else content)
 
 
-def _files(paths: Iterable[Path], content: bytes = b"") -> None:
+def _files(folder: Path, names: Iterable[str], content: bytes = b"") -> None:
     """Very many files, soon made: ten thousand at a time are links to one."""
-    for number, path in enumerate(paths):
+    here = os.open(folder, os.O_RDONLY)
+    for number, name in enumerate(names):
         if number % 10_000 == 0:
-            first = path
-            first.write_bytes(content)
+            first = name
+            (folder / first).write_bytes(content)
         else:
-            os.link(first, path)
+            os.link(first, name, src_dir_fd=here, dst_dir_fd=here)
+    os.close(here)
 
 
 # bitbucket-pipelines.yml
@@ -171,8 +173,8 @@ def indexes_100_000(clone: Path) -> None:
     _pack(clone, [_entry(1, 1, zlib.compress(b"x"))])
     store = clone / ".git/objects/pack"
     index, pack = (store / "pack-1.idx").read_bytes(), (store / "pack-1.pack").read_bytes()
-    _files((store / f"pack-x{number}.idx" for number in range(100_000)), index)
-    _files((store / f"pack-x{number}.pack" for number in range(0, 100_000, 1000)), pack)
+    _files(store, (f"pack-x{number}.idx" for number in range(100_000)), index)
+    _files(store, (f"pack-x{number}.pack" for number in range(0, 100_000, 1000)), pack)
 
 
 def borrowing_in_a_circle(clone: Path) -> None:
@@ -262,7 +264,8 @@ def nesting_without_an_end(clone: Path) -> None:
 
 
 def names_without_an_end(clone: Path) -> None:
-    _write(clone, REPORT, ["<testsuite>", FAILING, *(f"<a{n:x}/>" for n in range(2_000_000))])
+    names = "".join(f"<a_{n:x}/>" for n in range(20_000))
+    _write(clone, REPORT, ["<testsuite>", FAILING, *(names.replace("_", f"{n:x}_") for n in range(100))])
 
 
 def failures_200_000(clone: Path) -> None:
@@ -281,15 +284,15 @@ def report_of_1_gb_of_nothing(clone: Path) -> None:
 def reports_100_000(clone: Path) -> None:
     """100 000 reports in one folder; a sound one is the first of them."""
     _write(clone, "test-results/a.xml", f"<testsuite>{FAILING}</testsuite>")
-    _files(clone / f"test-results/b{number}.xml" for number in range(100_000))
+    _files(clone / "test-results", (f"b{number}.xml" for number in range(100_000)))
 
 
 def folders_32_000(clone: Path) -> None:
     """A clone of 32 000 files in 1 600 folders, with one report."""
-    folders = [clone / f"src/a{number % 8}/b{number % 40}/c{number}" for number in range(1600)]
+    folders = [f"a{number % 8}/b{number % 40}/c{number}" for number in range(1600)]
     for folder in folders:
-        folder.mkdir(parents=True)
-    _files(folder / f"File{file}.java" for folder in folders for file in range(20))
+        (clone / "src" / folder).mkdir(parents=True)
+    _files(clone / "src", (f"{folder}/File{file}.java" for folder in folders for file in range(20)))
     _write(clone, REPORT, f"<testsuite>{FAILING}</testsuite>")
 
 
