@@ -5,8 +5,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
-from socket import create_server
+from socket import SHUT_RDWR, create_server
 from typing import Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -73,13 +74,15 @@ class Sandbox:
             server.server_close()
             raise
         self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, name="sandbox", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening, without waiting for delayed answers. Harmless when repeated."""
         self._faults.close()
         if self._server and self._thread:
+            with suppress(OSError):  # wakes the thread that waits for calls, which else looks up twice a second
+                self._server.socket.shutdown(SHUT_RDWR)
             self._server.shutdown()
             self._thread.join()
 
