@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -220,16 +219,8 @@ def received(sandbox) -> Received:
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory) -> Iterator[Path]:
     """Where processes of the pipe are to be had that have imported all they need."""
-    address = tmp_path_factory.mktemp("warm") / "socket"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(address))
-        listening.listen(64)
-        command = [sys.executable, "-P", tests.warm.__file__, str(listening.fileno())]
-        environ = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
-        server = subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=[listening.fileno()])
-    yield address
-    server.kill()
-    server.wait()
+    with tests.warm.running(tmp_path_factory.mktemp("warm")) as address:
+        yield address
 
 
 @pytest.fixture

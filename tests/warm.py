@@ -15,16 +15,19 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+ROOT = Path(__file__).parent.parent
 
 
 class Started:
     """A run that was begun in a fork; to be used as `subprocess.Popen` is."""
 
-    def __init__(self, address: Path, folder: Path, environ: dict[str, str]) -> None:
-        self.args = ["pipe"]
+    def __init__(self, address: Path, folder: Path, environ: dict[str, str], *words: str) -> None:
+        self.args = ["pipe", *words]
         self.returncode: int | None = None
         ends = [os.pipe() for _ in range(2)]
         self.stdout, self.stderr = (open(ours, errors="surrogateescape") for ours, _ in ends)  # noqa: SIM115
@@ -35,7 +38,7 @@ class Started:
         for end in theirs:
             os.close(end)
         variables = {os.fsencode(name).hex(): os.fsencode(value).hex() for name, value in environ.items()}
-        self._server.sendall(json.dumps([str(folder), variables]).encode())
+        self._server.sendall(json.dumps([str(folder), variables, self.args]).encode())
         self._server.shutdown(socket.SHUT_WR)
         self._said = self._server.makefile("r")
         self.pid = int(self._said.readline())
@@ -77,8 +80,24 @@ class Started:
         return stdout, stderr
 
 
-def serve(listening: socket.socket) -> None:
+@contextmanager
+def running(folder: Path, *modules: str) -> Iterator[Path]:
+    """Where runs are to be had, in a fork of a Python that has imported these modules too."""
+    address = folder / "socket"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(address))
+        listening.listen(64)
+        command = [sys.executable, "-P", __file__, str(listening.fileno()), *modules]
+        environ = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
+        server = subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=[listening.fileno()])
+    yield address
+    server.kill()
+    server.wait()
+
+
+def serve(listening: socket.socket, *modules: str) -> None:
     import gc
+    import importlib
     import threading
 
     import yaml  # noqa: F401 (what the children behind the wall would each import)
@@ -88,6 +107,8 @@ def serve(listening: socket.socket) -> None:
     import pipe.evidence.reports
     import pipe.inquiry  # noqa: F401 (what a run with a token imports)
 
+    for module in modules:
+        importlib.import_module(module)
     del sys.modules["pipe.__main__"]
     assert threading.active_count() == 1
     gc.freeze()
@@ -127,7 +148,7 @@ def be_the_run(client: socket.socket) -> None:
     client.sendall(f"{os.getpid()}\n".encode())
     _, streams, _, _ = socket.recv_fds(client, 1, 2)
     with client.makefile("rb") as sent:
-        folder, variables = json.load(sent)
+        folder, variables, sys.argv = json.load(sent)
     client.close()
     os.chdir(folder)
     os.environb.clear()
@@ -138,10 +159,9 @@ def be_the_run(client: socket.socket) -> None:
     sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
     import runpy
 
-    sys.argv = ["pipe"]
     runpy.run_module("pipe", run_name="__main__", alter_sys=True)
     os._exit(70)  # the pipe has ended the process by now
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:])

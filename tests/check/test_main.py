@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.warm
 from pipe.check.source import MAX_FILE_BYTES
 from tests.conftest import ROOT
 
@@ -28,7 +29,28 @@ def without_end(tmp_path_factory):
     process.kill()
 
 
-def check(folder: Path, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    with tests.warm.running(tmp_path_factory.mktemp("warm"), "pipe.check") as address:
+        yield address
+
+
+@pytest.fixture
+def check(warm):
+    """Runs the check in a folder, from stdin or in a process that need not import it first."""
+
+    def check(folder: Path, *argv: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        if stdin is not None:
+            return started_from_nothing(folder, *argv, stdin=stdin)
+        process = tests.warm.Started(warm, folder, {}, "check", *argv)
+        stdout, stderr = process.communicate(timeout=60)
+        assert "Traceback" not in stderr
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    return check
+
+
+def started_from_nothing(folder: Path, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     run = subprocess.run(
         [sys.executable, "-P", "-m", "pipe", "check", *argv],
         cwd=folder,
@@ -54,7 +76,7 @@ FIXED = (EXAMPLES / "by-hand" / "no-names" / "fixed.yml").read_text()
 BAD = (EXAMPLES / "by-hand" / "no-names" / "bad.yml").read_text()
 
 
-def test_without_findings_it_exits_0_and_with_some_1(write):
+def test_without_findings_it_exits_0_and_with_some_1(check, write):
     run = check(write(FIXED))
     assert (run.returncode, run.stderr) == (0, "")
     assert "Unit tests  pages       resolves    branch/main:step/unit tests" in run.stdout
@@ -80,7 +102,7 @@ def test_without_findings_it_exits_0_and_with_some_1(write):
         ("pipelines: {default: " + "[" * 1500, "bitbucket-pipelines.yml: nested too deep"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_in_one_line_with_its_place(write, text, expected):
+def test_a_file_that_cannot_be_read_is_told_in_one_line_with_its_place(check, write, text, expected):
     run = check(write(text))
     assert run.returncode == 2
     assert run.stderr.startswith(expected)
@@ -88,7 +110,7 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line_with_its_place(write, te
     assert run.stdout == ""
 
 
-def test_no_file(tmp_path):
+def test_no_file(check, tmp_path):
     run = check(tmp_path)
     assert run.returncode == 2
     assert run.stderr.startswith(f"bitbucket-pipelines.yml: there is none in {tmp_path}. ")
@@ -97,7 +119,7 @@ def test_no_file(tmp_path):
     assert (run.returncode, run.stderr) == (2, "other.yml: No such file or directory\n")
 
 
-def test_from_stdin(tmp_path):
+def test_from_stdin(check, tmp_path):
     run = check(tmp_path, "-", stdin=BAD)
     assert run.returncode == 1
     assert "bitbucket-pipelines.yml:9: by-hand" in run.stdout
@@ -107,7 +129,7 @@ def test_from_stdin(tmp_path):
     assert (run.returncode, run.stderr) == (2, "bitbucket-pipelines.yml: larger than 4 MiB\n")
 
 
-def test_a_folder_and_the_name_that_bitbucket_does_not_read(write):
+def test_a_folder_and_the_name_that_bitbucket_does_not_read(check, write):
     folder = write(FIXED, "bitbucket-pipelines.yaml")
     for argv in ([], [str(folder)], ["bitbucket-pipelines.yaml"]):
         run = check(folder, *argv)
@@ -115,7 +137,7 @@ def test_a_folder_and_the_name_that_bitbucket_does_not_read(write):
         assert "bitbucket-pipelines.yaml:1: file-name" in run.stdout
 
 
-def test_json(write):
+def test_json(check, write):
     run = check(write(BAD), "--format", "json")
     assert run.returncode == 1
     found = json.loads(run.stdout)
@@ -134,7 +156,7 @@ def test_json(write):
     assert set(found["findings"][0]) == {"code", "line", "what", "why", "write"}
 
 
-def test_sarif(write):
+def test_sarif(check, write):
     run = check(write(BAD), "--format", "sarif")
     (found,) = json.loads(run.stdout)["runs"]
     (result,) = found["results"]
@@ -145,7 +167,7 @@ def test_sarif(write):
     }
 
 
-def test_a_file_without_the_pipe(write):
+def test_a_file_without_the_pipe(check, write):
     folder = write("image: node\npipelines: {default: [step: {script: [make]}]}")
     run = check(folder)
     assert run.returncode == 1
