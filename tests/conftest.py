@@ -205,6 +205,21 @@ def short(event: dict) -> str:
     return event.get("dedup_key", "").removeprefix("bitbucket:acme/shop:")
 
 
+# Files whose tests take longest, or wait for containers and a browser most of the time: the last one to end is a short one.
+FIRST = (
+    "test_hostile.py",
+    "test_page.py",
+    "test_container.py",
+    "test_release.py",
+    "test_sbom.py",
+    "test_single_file.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+
+
 @pytest.fixture
 def sandbox():
     with Sandbox() as running:

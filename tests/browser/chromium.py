@@ -31,6 +31,7 @@ def start(width: int = 1280, height: int = 900, dark: bool = False, scale: float
     options = ChromeOptions()
     options.binary_location = browser
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
     for argument in (
         "--headless=new",
         "--no-sandbox",  # a container's root may not make namespaces; only the pages of this repository are opened
