@@ -241,7 +241,7 @@ def test_a_child_ends_by_itself_when_its_parent_is_killed(tmp_path):
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
 
-    assert why_not(lambda: ask(question, seconds=2)) == "the reader was killed (SIGKILL)"
+    assert why_not(lambda: ask(question, seconds=1)) == "the reader was killed (SIGKILL)"
     child = int((tmp_path / "child").read_text())
     ends = time.monotonic() + 10
     while time.monotonic() < ends:

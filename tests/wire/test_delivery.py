@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,23 +15,8 @@ from pipe import delivery
 from pipe.delivery import Receipt, deliver
 from sandbox import Sandbox
 from tests.conftest import KEY
+from tests.wire.an_event import EVENT
 
-
-class Event:
-    """As much of an event as a delivery needs."""
-
-    path = "/v2/enqueue"
-
-    def encoded(self, routing_key: str) -> bytes:
-        payload = {"summary": "s", "source": "x", "severity": "error"}
-        body = {"routing_key": routing_key, "event_action": "trigger", "dedup_key": "k", "payload": payload}
-        return json.dumps(body).encode()
-
-    def smallest(self, refusal: str) -> None:
-        return None
-
-
-EVENT = Event()
 ROOT = Path(__file__).parents[2]
 
 
@@ -54,10 +38,11 @@ def test_an_event_whose_answers_are_lost_makes_one_incident(sandbox, monkeypatch
 def test_where_no_thread_can_be_started_the_event_goes_out_all_the_same(sandbox):
     code = f"""
 import threading
-from tests.wire.test_delivery import EVENT, KEY, deliver
+from pipe.delivery import deliver
+from tests.wire.an_event import EVENT
 def refuse(_): raise RuntimeError("can't start new thread")
 threading.Thread.start = refuse
-print(deliver(EVENT, {sandbox.url!r}, KEY, 20, lambda line: None).accepted)
+print(deliver(EVENT, {sandbox.url!r}, {KEY!r}, 20, lambda line: None).accepted)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
@@ -122,12 +107,13 @@ def test_a_login_in_the_address_is_neither_sent_nor_shown(sandbox):
 
 STOPPED = """
 import os, signal, sys
-from tests.wire.test_delivery import EVENT, KEY, deliver
+from pipe.delivery import deliver
+from tests.wire.an_event import EVENT
 from pipe.lib.interrupts import Terminated, raise_on_termination
 raise_on_termination()
 try:
     print("ready", flush=True)
-    deliver(EVENT, sys.argv[1], KEY, 60, lambda line: None)
+    deliver(EVENT, sys.argv[1], sys.argv[2], 60, lambda line: None)
 except Terminated as stop:
     for line in range(2000):
         print("event", line)
@@ -139,7 +125,7 @@ except Terminated as stop:
 def test_a_signal_at_any_moment_and_however_often_lets_what_follows_be_printed_whole(sandbox, signals):
     sandbox.fail_next({"delay": 30})
     process = subprocess.Popen(
-        [sys.executable, "-c", STOPPED, sandbox.url],
+        [sys.executable, "-c", STOPPED, sandbox.url, KEY],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

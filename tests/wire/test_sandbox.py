@@ -685,8 +685,9 @@ def test_whatever_json_comes_is_taken_in_or_refused_and_can_be_shown(
     sandbox.reset()
     assert send(sandbox, event, path).status_code in (202, 400)
     pages = ["/", "/calls", "/call/1", "/change-events", *["/incident/1"] * bool(sandbox.incidents())]
-    for shown in (*pages, "/incidents", "/alerts", "/changes", "/requests"):
-        assert requests.get(sandbox.url + shown).status_code == 200
+    with requests.Session() as asking:
+        for shown in (*pages, "/incidents", "/alerts", "/changes", "/requests"):
+            assert asking.get(sandbox.url + shown).status_code == 200
 
 
 # Serving
