@@ -450,7 +450,7 @@ GARBAGE = {
     "500 KB of nothing": b'{"values": [' + b"{}," * 166_000 + b"{}]}",
     "20,000 names": b'{"values": [' + b",".join(b'{"name": "step %d"}' % n for n in range(20_000)) + b"]}",
     "5 MB": b" " * 5 * 1024 * 1024,
-    "a bomb": gzip.compress(b" " * 50_000_000),
+    "a bomb": gzip.compress(b" " * 50_000_000, 1),
 }
 
 
