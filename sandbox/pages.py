@@ -1,16 +1,14 @@
 """The page for a person, address by address: incidents, calls, change events, and how to use the sandbox."""
 
 import json
-from secrets import token_hex
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, render_template, request, send_from_directory
 
 from sandbox import view
-from sandbox.api import EventsApi
-from sandbox.calls import Journal, mask, without_key
-from sandbox.faults import Faults
+from sandbox.calls import mask, without_key
 from sandbox.incident import Entry, Incident
+from sandbox.parts import here
 
 ROWS_SHOWN = 200
 """Of each list: the newest."""
@@ -26,21 +24,21 @@ PRESETS = (
 """Faults that the page offers: what they are called, and what is asked for."""
 
 
-def create(api: EventsApi, journal: Journal, faults: Faults) -> Blueprint:  # noqa: C901 (a list of addresses)
+def create() -> Blueprint:  # noqa: C901 (a list of addresses)
     blueprint = Blueprint("pages", __name__)
-    started = token_hex(4)
 
     @blueprint.before_request
     def spare() -> Response | None:
         """No answer but 304 while the browser has the page as it is: pages ask once a second."""
-        g.version = f"{started}-{api.version}-{journal.version}-{faults.version}"
+        parts = here()
+        g.version = f"{parts.started}-{parts.api.version}-{parts.journal.version}-{parts.faults.version}"
         return Response(status=304) if request.if_none_match.contains(g.version) else None
 
     def page(template: str, **values: Any) -> Response:
         html = render_template(
             template,
-            open_now=len(api.alerts()),
-            seen={"incidents": api.opened, "calls": journal.total, "changes": len(api.changes())},
+            open_now=len(here().api.alerts()),
+            seen={"incidents": here().api.opened, "calls": here().journal.total, "changes": len(here().api.changes())},
             query=request.args.get("q", ""),
             url=request.host_url.rstrip("/"),
             **values,
@@ -52,14 +50,14 @@ def create(api: EventsApi, journal: Journal, faults: Faults) -> Blueprint:  # no
 
     @blueprint.get("/")
     def incidents() -> Response:
-        kept = api.incidents()
+        kept = here().api.incidents()
         found = [row for row in map(view.incident_row, reversed(kept)) if row.matches(request.args.get("q", ""))]
-        left_out = len(found[ROWS_SHOWN:]) + api.opened - len(kept)
+        left_out = len(found[ROWS_SHOWN:]) + here().api.opened - len(kept)
         return page("incidents.html", rows=found[:ROWS_SHOWN], left_out=left_out)
 
     @blueprint.get("/incident/<int:number>")
     def incident(number: int) -> Response:
-        found = api.incident(number) or abort(404)
+        found = here().api.incident(number) or abort(404)
         entries = _numbered(found)
         latest = next(at for at, entry in reversed(entries) if entry is found.latest or at == 1)
         shown = request.args.get("event", latest, int)
@@ -77,20 +75,20 @@ def create(api: EventsApi, journal: Journal, faults: Faults) -> Blueprint:  # no
 
     @blueprint.get("/incident/<int:number>/event/<int:event>/raw")
     def raw(number: int, event: int) -> Response:
-        found = api.incident(number) or abort(404)
+        found = here().api.incident(number) or abort(404)
         return Response(_pretty(_event(found, event)).encode("utf-8", "replace"), mimetype="application/json")
 
     @blueprint.get("/calls")
     def calls() -> Response:
-        kept = journal.numbered()
+        kept = here().journal.numbered()
         rows = (view.call_row(number, call) for number, call in reversed(kept))
         found = [row for row in rows if row.matches(request.args.get("q", ""))]
-        left_out = len(found[ROWS_SHOWN:]) + journal.total - len(kept)
+        left_out = len(found[ROWS_SHOWN:]) + here().journal.total - len(kept)
         return page("calls.html", rows=found[:ROWS_SHOWN], left_out=left_out)
 
     @blueprint.get("/call/<int:number>")
     def call(number: int) -> Response:
-        found = journal.get(number) or abort(404)
+        found = here().journal.get(number) or abort(404)
         event = found.json
         body = mask(found.body.decode("utf-8", "replace"), event) if event is None else _pretty(event)
         headers = [(name, mask(value, event)) for name, value in found.fields]
@@ -98,7 +96,7 @@ def create(api: EventsApi, journal: Journal, faults: Faults) -> Blueprint:  # no
 
     @blueprint.get("/change-events")
     def change_events() -> Response:
-        kept = dict(api.changes())
+        kept = dict(here().api.changes())
         rows = (view.change_row(number, change) for number, change in reversed(kept.items()))
         found = [row for row in rows if row.matches(request.args.get("q", ""))]
         events = {row.number: view.event_view(kept[row.number].event) for row in found[:ROWS_SHOWN]}
@@ -106,7 +104,7 @@ def create(api: EventsApi, journal: Journal, faults: Faults) -> Blueprint:  # no
 
     @blueprint.get("/how")
     def how() -> Response:
-        return page("how.html", waiting=faults.waiting(), presets=PRESETS)
+        return page("how.html", waiting=here().faults.waiting(), presets=PRESETS)
 
     @blueprint.get("/<any('style.css', 'page.js'):name>")
     def file(name: str) -> Response:

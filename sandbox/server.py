@@ -18,6 +18,7 @@ from sandbox.calls import CALLS_KEPT, Call, Journal
 from sandbox.faults import Faults, parse_faults
 from sandbox.guard import Guard
 from sandbox.incident import Json
+from sandbox.parts import Parts
 from sandbox.state import INCIDENTS_KEPT, Clock
 from sandbox.web import create_app
 
@@ -46,11 +47,10 @@ class Sandbox:
     ) -> None:
         self._address = (host, port)
         self._tls = tls
-        self._clock = clock
         self._api = EventsApi(unknown_keys, clock, incidents_kept)
         self._journal = Journal(log, calls_kept)
-        self._guard = Guard(frozenset(names))
         self._faults = Faults()
+        self._parts = Parts(self._api, self._journal, self._faults, Guard(frozenset(names)), clock)
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -63,7 +63,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Listen from now on. Raises OSError if the address cannot be had or a TLS file cannot be used."""
-        app = create_app(self._api, self._journal, self._faults, self._guard, self._clock)
+        app = create_app(self._parts)
         with create_server(self._address) as listener:
             # Handed over as a descriptor: left to bind by itself, werkzeug ends the whole process when it cannot.
             server = make_server(*self._address, app, threaded=True, request_handler=_Handler, fd=listener.fileno())
@@ -126,8 +126,7 @@ class Sandbox:
 
     def reset(self) -> None:
         """Forget everything: incidents, changes, calls, faults to come, and each key's rate."""
-        for memory in (self._api, self._journal, self._faults):
-            memory.forget()
+        self._parts.forget()
 
 
 class _Handler(WSGIRequestHandler):

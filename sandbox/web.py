@@ -4,21 +4,22 @@ import json
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response, g, redirect, request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from sandbox import pages
-from sandbox.api import Answer, Endpoint, EventsApi, too_long
+from sandbox.api import Answer, Endpoint, too_long
 from sandbox.body import LIMIT, parse
-from sandbox.calls import Call, Journal, action_of
-from sandbox.faults import NO_FAULT, Fault, Faults, parse_faults
-from sandbox.guard import Guard
+from sandbox.calls import Call, action_of
+from sandbox.faults import NO_FAULT, Fault, parse_faults
 from sandbox.incident import Json, last_four
+from sandbox.parts import PARTS, Parts, here
 from sandbox.rules import DEDUP_KEY_LIMIT, SUMMARY_LIMIT
-from sandbox.state import Clock
 
 HEADERS = {
     # A second lock behind the templates' escaping: nothing but the sandbox's own files is loaded, nothing inline runs.
@@ -33,22 +34,33 @@ HEADERS = {
 ENDPOINTS = "events"
 
 
-def create_app(api: EventsApi, journal: Journal, faults: Faults, guard: Guard, clock: Clock) -> Flask:
+def create_app(parts: Parts) -> WSGIApplication:
+    """The one application of this process, for a sandbox made of these parts: its addresses take long to compile."""
+    app = _app()
+
+    def of_these_parts(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return app({**environ, PARTS: parts}, start_response)
+
+    return of_these_parts
+
+
+@cache
+def _app() -> Flask:
     app = Flask("sandbox", root_path=str(Path(__file__).parent), template_folder="page", static_folder=None)
     app.url_map.merge_slashes = False  # PagerDuty redirects nobody.
     # One more than the limit, so that the refusal is the API's own; more is not read.
     app.config["MAX_CONTENT_LENGTH"] = LIMIT + 1
-    _add_endpoints(app, api, journal, faults, clock)
-    _add_questions(app, api, journal)
-    _add_orders(app, api, journal, faults)
-    app.register_blueprint(pages.create(api, journal, faults))
+    _add_endpoints(app)
+    _add_questions(app)
+    _add_orders(app)
+    app.register_blueprint(pages.create())
 
     @app.before_request
     def keep_others_out() -> Response | None:
         if request.endpoint in (None, ENDPOINTS):
             return None
         sent = request.headers
-        complaint = guard.complaint(request.method, request.host, sent.get("Origin"), sent.get("Sec-Fetch-Site"))
+        complaint = here().guard.complaint(request.method, request.host, sent.get("Origin"), sent.get("Sec-Fetch-Site"))
         return Response(f"{complaint}\n", 403, mimetype="text/plain") if complaint else None
 
     @app.after_request
@@ -60,20 +72,20 @@ def create_app(api: EventsApi, journal: Journal, faults: Faults, guard: Guard, c
     return app
 
 
-def _add_endpoints(app: Flask, api: EventsApi, journal: Journal, faults: Faults, clock: Clock) -> None:
+def _add_endpoints(app: Flask) -> None:
     # With a slash at the end too: PagerDuty's old client writes one. [R]
     @app.post(Endpoint.ALERT.value, defaults={"endpoint": Endpoint.ALERT}, endpoint=ENDPOINTS, strict_slashes=False)
     @app.post(Endpoint.CHANGE.value, defaults={"endpoint": Endpoint.CHANGE}, endpoint=ENDPOINTS, strict_slashes=False)
     def enqueue(endpoint: Endpoint) -> Response:
-        body = _body()
-        fault = faults.take()
+        parts, body = here(), _body()
+        fault = parts.faults.take()
         if fault.status is not None or fault.drop:
             answer = Answer(fault.status or 0, fault.body)
         else:
-            answer = too_long() if body is None else api.take(endpoint, body)
+            answer = too_long() if body is None else parts.api.take(endpoint, body)
         # Written down before any waiting: what was received can be seen while its sender still hangs.
-        journal.add(_call(clock(), answer, fault))
-        faults.hold(fault)
+        parts.journal.add(_call(parts.clock(), answer, fault))
+        parts.faults.hold(fault)
         if fault.drops:
             _hang_up()
         return _response(answer, fault)
@@ -82,43 +94,43 @@ def _add_endpoints(app: Flask, api: EventsApi, journal: Journal, faults: Faults,
     def stray(error: HTTPException) -> Any:
         """A call to no address of ours: answered like any web server's, and written down for its sender to find."""
         if request.endpoint in (None, ENDPOINTS):
-            journal.add(_call(clock(), Answer(error.code or 500, "", error.name), NO_FAULT))
+            here().journal.add(_call(here().clock(), Answer(error.code or 500, "", error.name), NO_FAULT))
         return error
 
 
-def _add_questions(app: Flask, api: EventsApi, journal: Journal) -> None:
+def _add_questions(app: Flask) -> None:
     @app.get("/incidents")
     def incidents() -> Response:
-        return _listed(incident.to_json() for incident in api.incidents())
+        return _listed(incident.to_json() for incident in here().api.incidents())
 
     @app.get("/alerts")
     def alerts() -> Response:
-        return _listed(incident.alert_to_json() for incident in api.alerts())
+        return _listed(incident.alert_to_json() for incident in here().api.alerts())
 
     @app.get("/changes")
     def changes() -> Response:
-        return _listed(change.to_json() for _, change in api.changes())
+        return _listed(change.to_json() for _, change in here().api.changes())
 
     @app.get("/requests")
     def requests() -> Response:
-        return _listed(call.to_json() for call in journal.calls())
+        return _listed(call.to_json() for call in here().journal.calls())
 
 
-def _add_orders(app: Flask, api: EventsApi, journal: Journal, faults: Faults) -> None:
+def _add_orders(app: Flask) -> None:
     @app.post("/faults")
     def ask_for_faults() -> Any:
         by_form = request.mimetype == "application/x-www-form-urlencoded"
         try:
             wanted = request.form.get("faults", "").encode() if by_form else request.get_data()
-            faults.add(parse_faults(parse(wanted)))
+            here().faults.add(parse_faults(parse(wanted)))
         except ValueError as error:
             return _told({"error": str(error)}, 400)
-        return redirect("/how", 303) if by_form else _told({"waiting": len(faults)}, 200)
+        return redirect("/how", 303) if by_form else _told({"waiting": len(here().faults)}, 200)
 
     @app.post("/incidents/<int:number>/<any(acknowledge, resolve):action>")
     def by_hand(number: int, action: str) -> Any:
         try:
-            effect = api.take_by_hand(number, action)
+            effect = here().api.take_by_hand(number, action)
         except (LookupError, ValueError) as error:
             return _told({"error": str(error)}, 404 if isinstance(error, LookupError) else 409)
         wants_page = "text/html" in request.headers.get("Accept", "")
@@ -127,8 +139,7 @@ def _add_orders(app: Flask, api: EventsApi, journal: Journal, faults: Faults) ->
     @app.delete("/")
     @app.post("/reset")
     def forget() -> tuple[str, int]:
-        for memory in (api, journal, faults):
-            memory.forget()
+        here().forget()
         return "", 204
 
 
