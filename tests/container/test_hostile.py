@@ -32,7 +32,7 @@ pytestmark = pytest.mark.container
 WITHIN = 20  # seconds
 WITHIN_WHEN_SLOW = 60
 AT_ONCE = 2  # containers at full speed
-WAITING_AT_ONCE = 6  # which together take half of a processor
+WAITING_AT_ONCE = 5  # which together take half of a processor
 TRIES = 5  # of a case whose evidence takes most of the time it is given: a busy machine is no counterexample
 SLOW = {"nano_cpus": 100_000_000}  # a tenth of a processor
 ALONE = {"pids_limit": 1}
@@ -47,12 +47,8 @@ WITH_THE_FAILING_TEST = {
     "entity_from_outside", "folders_32_000", "folders_without_an_end", "names_without_an_end", "nesting_without_an_end",
     "plain", "report_of_20_mb", "report_without_an_end", "reports_100_000", "text_without_an_end",
 }  # fmt: skip
-NEEDS_TIME = {
-    "report_of_20_mb",
-    "commits_10_000",
-    "folders_32_000",
-    "text_without_an_end",
-}  # so no other runs beside it at full speed
+# So no other runs beside it at full speed.
+NEEDS_TIME = {"report_of_20_mb", "commits_10_000", "folders_32_000", "text_without_an_end"}
 TRIED_AGAIN = "a failure of 4 MiB, unknown"  # for as long as the pipe has time
 
 
@@ -124,7 +120,7 @@ def ended(request, client, image, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clones")
     items = [item for item in request.session.items if item.module is request.module and hasattr(item, "callspec")]
     asked = [case for item in items for case in item.callspec.params.values() if isinstance(case, Case)]
-    asked.sort(key=lambda case: (case.name != TRIED_AGAIN, not case.waits, case.name not in NEEDS_TIME))
+    asked.sort(key=lambda case: (not case.waits, case.name == TRIED_AGAIN, case.name not in NEEDS_TIME))
     quick, waiting = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(WAITING_AT_ONCE)
     begun: dict[Case, Future[Ended]] = {}
     with ExitStack() as stack:
