@@ -206,14 +206,14 @@ def short(event: dict) -> str:
 
 
 # Files whose tests take longest, or wait for containers and a browser most of the time: the last one to end is a short one.
-# Those of containers at full speed do not begin beside the hostile ones.
+# Those of containers at full speed do not begin beside the hostile ones, and the browser does behind the containers.
 FIRST = (
     "test_hostile.py",
-    "test_page.py",
     "test_single_file.py",
     "test_release.py",
     "test_sbom.py",
     "test_container.py",
+    "test_page.py",
 )
 
 
