@@ -22,6 +22,7 @@ class Decision(NamedTuple):
     warning: str = ""  # what the reader of the log should not miss
     result_unknown: bool = False  # a `warning` alert that says just that
     resolves: str = ""  # what will resolve the alert that is opened now
+    why_not_resolved: str = ""  # why no success does
     closes_unknown: bool = False  # the alert that says that a result cannot be told is resolved too
     change_too: bool = False  # a change event follows
     failed: bool = False  # the pipe exits 1
@@ -44,6 +45,7 @@ def _failure(settings: Settings, case: Case) -> Decision:
         "trigger",
         warning=wording.not_by_itself(case, why) if why else "",
         resolves=wording.resolves(case, why),
+        why_not_resolved=why,
         closes_unknown=_closes_unknown(case),
     )
 
@@ -53,7 +55,8 @@ def _success(settings: Settings, case: Case) -> Decision:
     closes, change = _closes_unknown(case), settings.change_event and bool(case.environment)
     if why:
         line = f"It passed: {case.outcome.reason}."
-        return Decision(line, "", wording.not_resolving(case, why), closes_unknown=closes, change_too=change)
+        warning = wording.not_resolving(case, why)
+        return Decision(line, "", warning, why_not_resolved=why, closes_unknown=closes, change_too=change)
     return Decision(f"Resolving: {case.outcome.reason}.", "resolve", closes_unknown=closes, change_too=change)
 
 

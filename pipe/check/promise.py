@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pipe import placement, run
@@ -76,7 +75,7 @@ def promise(use: Use, place: Place, definition: Definition) -> Promise:
     if "$" in use.item.action:
         on_failure = on_success = f"{AS_IT_SAYS}{use.item.action.upper()} says"
     owner = passed.case.owner if passed.case else None
-    by_hand = _why_by_hand(passed) if on_success.startswith(BY_HAND) else ""
+    by_hand = (passed.decision.why_not_resolved or ZERO_IGNORED) if on_success.startswith(BY_HAND) else ""
     sends_nothing = on_failure.startswith(NOTHING) and on_success.startswith(NOTHING)
     return Promise(
         on_failure,
@@ -123,11 +122,6 @@ def _word(judged: Judged, *, success: bool) -> str:
     else:
         word = {Result.MISPLACED: IN_SCRIPT, Result.IGNORED: IGNORED}.get(result, NOTHING)
     return f"{word}, change event" if made.change_too else word
-
-
-def _why_by_hand(passed: Judged) -> str:
-    found = re.match(r"Not resolving: (.*?)\. ", passed.decision.warning)
-    return found[1] if found else ZERO_IGNORED
 
 
 def _key(judged: Judged, use: Use, place: Place) -> str:

@@ -72,13 +72,13 @@ def paging_unknown(resolves: str) -> Decision:
     ("given", "expected"),
     [
         (case(F), paging(GREEN_STEP)),
-        (case(F, owner=OTHERS), paging(f"by hand: {SHARED}; {STEP_UNTIL}", warning=OPEN_FOR_EVER)),
+        (case(F, owner=OTHERS), paging(f"by hand: {SHARED}; {STEP_UNTIL}", warning=OPEN_FOR_EVER, why_not_resolved=SHARED)),
         (case(F, False), paging(GREEN_PIPELINE, closes_unknown=True)),
-        (case(F, False, OTHERS), paging(f"by hand: {SHARED}; {PIPELINE_UNTIL}", warning=OPEN_FOR_EVER, closes_unknown=True)),
+        (case(F, False, OTHERS), paging(f"by hand: {SHARED}; {PIPELINE_UNTIL}", warning=OPEN_FOR_EVER, why_not_resolved=SHARED, closes_unknown=True)),
         (case(S), Decision("Resolving: so it went.", "resolve")),
-        (case(S, owner=OTHERS), Decision("It passed: so it went.", warning=f"{NOT_RESOLVING}; {STEP_UNTIL}.")),
+        (case(S, owner=OTHERS), Decision("It passed: so it went.", warning=f"{NOT_RESOLVING}; {STEP_UNTIL}.", why_not_resolved=SHARED)),
         (case(S, False), Decision("Resolving: so it went.", "resolve", closes_unknown=True)),
-        (case(S, False, OTHERS), Decision("It passed: so it went.", warning=f"{NOT_RESOLVING}; {PIPELINE_UNTIL}.", closes_unknown=True)),
+        (case(S, False, OTHERS), Decision("It passed: so it went.", warning=f"{NOT_RESOLVING}; {PIPELINE_UNTIL}.", why_not_resolved=SHARED, closes_unknown=True)),
         (case(T), nothing()), (case(T, False), nothing()), (case(N, False), nothing()), (case(X, exit_code=0), nothing()),
         (case(X, exit_code=130), nothing(warning="Sending nothing: so it went.")),
         (case(M), nothing(warning="Sending nothing: so it went.")),
@@ -253,7 +253,7 @@ def test_without_a_key_a_page_and_a_change_are_sent(action):
 
 def test_without_a_key_a_success_resolves_nothing_and_swallows_nothing():
     assert decide(AUTO, case(S, build=NOWHERE)) == Decision(
-        "It passed: so it went.", warning=f"Not resolving: {NO_KEY}."
+        "It passed: so it went.", warning=f"Not resolving: {NO_KEY}.", why_not_resolved=NO_KEY
     )
 
 
