@@ -20,14 +20,13 @@ MISPLACED = (
     "`after-script`"
 )
 
-
 KEPT_EMPTY = (
     "the variable that this script gives as EXIT_CODE or BUILD_STATUS is empty; set it in front of the command, to 0 "
     "or `successful`"
 )
 SHELLS_CODE = (
-    "a step with this name gives `EXIT_CODE: $?`, which reads 0 in every after-script, and BITBUCKET_EXIT_CODE did not "
-    "come"
+    "a step with this name gives `$?` as its exit code, which reads 0 in every after-script, and Bitbucket's own did "
+    "not come"
 )
 
 
