@@ -111,7 +111,8 @@ class Build(NamedTuple):
         on_pull_request = bool(run.pull_request or run.ref_type == "pullrequest") or is_pull_request(run.selector_type)
         branch = run.ref_name if run.ref_type == "branch" or on_pull_request else ""
         tag = run.ref_name if run.ref_type == "tag" and not on_pull_request else ""
-        ref_known = run.pull_request if on_pull_request else branch or tag or (run.commit and not run.ref_name)
+        bare_commit = run.commit and not (run.ref_type or run.ref_name)
+        ref_known = run.pull_request if on_pull_request else branch or tag or bare_commit
         return self.told_of()._replace(
             number=str(run.number or ""),
             commit=run.commit,

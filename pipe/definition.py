@@ -27,6 +27,7 @@ class Item(NamedTuple):
     own_code: str = ""  # of BITBUCKET_EXIT_CODE
     build_status: str = ""
     knows_environment: bool = True  # `docker://` is not told in which it is, unless that is mapped
+    knows_tag: bool = True  # the same of its tag
 
     @property
     def gives_a_status(self) -> bool:
@@ -57,6 +58,11 @@ class Pipeline(NamedTuple):
     @property
     def label(self) -> str:
         return one_line(f"{self.section}: {self.pattern}" if self.pattern else self.section, MAX_LABEL_LENGTH)
+
+    @property
+    def holds_the_pipe(self) -> bool:
+        """Whether it does, or may."""
+        return self.imported or any(step.items for step in self.steps)
 
     def fits(self, build: Build) -> bool:
         """Whether a run like this one can be a run of this pipeline. Every pipeline can also be started by hand or by a

@@ -26,6 +26,7 @@ MAX_DEFINITION_BYTES = 1024 * 1024  # of what is understood of it; a file of 2,0
 
 # What YAML takes for a number or a boolean (`yes`, `1.10`) may reach the pipe in other words.
 _NO_STRING = re.compile(r"(?i)y|n|yes|no|on|off|true|false|[-+]?[.0-9][-+.:_0-9a-fox]*")
+KEYS = ("INTEGRATION_KEY", "PAGERDUTY_INTEGRATION_KEY")
 ANYTHING = "$"  # a value that could be any other
 BUILDING_EVENTS = ("repository-push", "pullrequest-")  # of `triggers:`: what they start builds, and is told of nothing
 
@@ -140,10 +141,8 @@ def _pipe_items(node: Any) -> Iterator[dict[str, Any]]:
 
 def _names_itself(item: dict[str, Any]) -> bool:
     variables = item.get("variables")
-    keys = ("INTEGRATION_KEY", "PAGERDUTY_INTEGRATION_KEY")
-    return "pagerduty" in item["pipe"].lower() or (
-        isinstance(variables, dict) and any(key in variables for key in keys)
-    )
+    has_key = isinstance(variables, dict) and not variables.keys().isdisjoint(KEYS)
+    return "pagerduty" in item["pipe"].lower() or has_key
 
 
 def _reference(item: dict[str, Any]) -> str:
@@ -208,6 +207,7 @@ def _step(node: dict[str, Any], group: Step, ours: set[str], *, final: bool) -> 
 def _item(item: dict[str, Any], place: str) -> Item:
     variables = item.get("variables")
     given = variables if isinstance(variables, dict) else {}
+    has_defaults = not item["pipe"].strip().startswith("docker:")
     return Item(
         place,
         alert_name=_variable(given.get("ALERT_NAME")),
@@ -216,7 +216,8 @@ def _item(item: dict[str, Any], place: str) -> Item:
         exit_code=_text(given.get("EXIT_CODE")),
         own_code=_text(given.get("BITBUCKET_EXIT_CODE")),
         build_status=_text(given.get("BUILD_STATUS")),
-        knows_environment="BITBUCKET_DEPLOYMENT_ENVIRONMENT" in given or not item["pipe"].strip().startswith("docker:"),
+        knows_environment=has_defaults or "BITBUCKET_DEPLOYMENT_ENVIRONMENT" in given,
+        knows_tag=has_defaults or "BITBUCKET_TAG" in given,
     )
 
 

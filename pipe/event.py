@@ -52,7 +52,7 @@ class Event(NamedTuple):
         """The event in the fewest fields that PagerDuty takes, a trigger with its refusal of the whole one; None where
         there is none that is smaller."""
         payload = self.body.get("payload", {})
-        if self.action == "change" or "timestamp" not in payload:
+        if "timestamp" not in payload or self.action == "change":
             return None
         body: dict[str, Any] = {name: self.body[name] for name in ("event_action", "dedup_key") if name in self.body}
         if self.action == "trigger":

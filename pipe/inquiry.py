@@ -11,7 +11,8 @@ from pipe.definition import Definition, Pipeline
 from pipe.history import read
 from pipe.outcome import Answer, Outcome, Result, unasked
 from pipe.pipeline_result import Look, judge, judge_told, look
-from pipe.placement import Placed
+from pipe.placement import Placed, named
+from pipe.settings import Settings
 
 PAUSE = 1.0  # seconds before the second look at unfinished steps; each further pause is that much longer
 RESERVE = 2.5  # seconds of the budget that waiting leaves for what is asked after it
@@ -19,10 +20,10 @@ RESERVE = 2.5  # seconds of the budget that waiting leaves for what is asked aft
 
 def ask_own(
     api: Bitbucket,
+    settings: Settings,
     build: Build,
     definition: Definition,
     placed: tuple[Placed, ...],
-    dedup_key: str,
     log: Callable[[str], None],
 ) -> Answer:
     """This run's own pipeline, judged by its other steps; waits for those within the budget."""
@@ -39,22 +40,23 @@ def ask_own(
 
     def pages(selector: tuple[str, str]) -> bool:
         other = definition.selected(selector)
-        return not other or other.imported or any(step.items for step in other.steps)
+        return not other or other.holds_the_pipe
 
-    outcome = _with_the_key_of_a_status(judge(view), definition)
-    return _with_history(Answer(outcome, build, view.run), view.run, api, dedup_key, pages)
+    outcome = _with_the_key_of_a_status(judge(view), settings, definition)
+    return _with_history(Answer(outcome, build, view.run), view.run, api, settings, pages)
 
 
-def _with_the_key_of_a_status(found: Outcome, definition: Definition) -> Outcome:
+def _with_the_key_of_a_status(found: Outcome, settings: Settings, definition: Definition) -> Outcome:
     """Where the pipeline gives a BUILD_STATUS too, which knows no selector, that of the API's answer goes: both are
     about one alert."""
     own = definition.selected(found.selector)
-    giving = own and any(item.gives_a_status for step in own.steps for item in step.items)
+    items = named(definition, [own] if own else [], settings.alert_name, settings.dedup_key)
+    giving = any(one.item.gives_a_status and one.opens_a_pipelines_alert for one in items)
     return found._replace(selector=("", "")) if giving else found
 
 
 def ask_about_told(
-    api: Bitbucket, told: Outcome, build: Build, definition: Definition, dedup_key: str, log: Callable[[str], None]
+    api: Bitbucket, settings: Settings, told: Outcome, build: Build, definition: Definition, log: Callable[[str], None]
 ) -> Answer:
     """The pipeline that this run is told of. Where Bitbucket does not answer, its ref is not known. It has ended, but
     Bitbucket's lists may say so a moment later [?]: its steps are waited for too."""
@@ -83,7 +85,7 @@ def ask_about_told(
     may_be_own = _may_be_the_pagers_own(api, selector, build, definition)
     answer = Answer(judge_told(told, view), about, view.run, may_be_own=may_be_own)
     answer = _troubled(answer, trouble) if trouble else answer
-    return _with_history(answer, view.run, api, dedup_key, lambda _: True)
+    return _with_history(answer, view.run, api, settings, lambda _: True)
 
 
 def _when_finished(api: Bitbucket, view: Look, look_again: Callable[[], Look], log: Callable[[str], None]) -> Look:
@@ -108,7 +110,7 @@ def _pipelines(definition: Definition, build: Build, selector: tuple[str, str]) 
 
 
 def _with_history(
-    answer: Answer, run: PipelineRun, api: Bitbucket, dedup_key: str, pages: Callable[[tuple[str, str]], bool]
+    answer: Answer, run: PipelineRun, api: Bitbucket, settings: Settings, pages: Callable[[tuple[str, str]], bool]
 ) -> Answer:
     """The same beside the other builds of the key: a success may be in doubt, and a failure may be an old one. `pages`:
     whether the pipeline of a selector can open an alert."""
@@ -116,7 +118,7 @@ def _with_history(
     if outcome.result not in (Result.SUCCESSFUL, Result.FAILED):
         return answer
     try:
-        history = read(api, run, answer.about, dedup_key, pages)
+        history = read(api, run, answer.about, settings.dedup_key, pages)
         newer = next(history.newer, None)
         doubt = history.doubt(api, outcome.skipped) if outcome.result is Result.SUCCESSFUL else ""
     except Unreadable as error:

@@ -74,6 +74,11 @@ class Answer(NamedTuple):
     trouble: Unreadable | None = None  # something that Bitbucket was asked could not be read
 
     @property
+    def selector(self) -> tuple[str, str]:
+        """What started the pipeline, as far as it is known."""
+        return self.run.selector if self.run else self.outcome.selector
+
+    @property
     def refused(self) -> bool:
         """Whether Bitbucket refused the token."""
         return bool(self.trouble and self.trouble.refused)
@@ -146,7 +151,8 @@ def _step(settings: Settings, placed: tuple[Placed, ...], *, imports: bool) -> O
     if unreadable := settings.bad_exit_code or settings.bad_build_status:
         return Outcome(Result.UNKNOWN, unreadable.removesuffix("."), of_step=True)
     code, here = settings.exit_code, [one for one in placed if one.sees_exit_code]
-    if code == 0 and any(one.step.final for one in placed) and all(one.step.final for one in here):
+    only_final = any(one.step.final for one in placed) and all(one.step.final for one in here)
+    if code == 0 and only_final and (here or not imports):
         return None  # a final step's own exit code, or the `$?` of its script, tells nothing of the build
     if code in settings.ignore_exit_codes:
         return Outcome(Result.IGNORED, f"exit code {code} is among IGNORE_EXIT_CODES", of_step=True, exit_code=code)

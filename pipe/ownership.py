@@ -13,7 +13,6 @@ from pipe.build import Build
 from pipe.definition import Definition
 from pipe.placement import (
     DEPLOYMENT,
-    STEPS_OWN_CODE,
     Placed,
     in_words,
     names_variable,
@@ -30,7 +29,8 @@ SET_A_NAME = "Set ALERT_NAME"
 PUT_THE_REF = "Put $BITBUCKET_BRANCH into it (or $BITBUCKET_DEPLOYMENT_ENVIRONMENT, _TAG or _PR_ID)"
 ONE_FOR_EACH_PIPELINE = "Give each pipeline an ALERT_NAME of its own"
 ONE_WORD_EACH = "Give each DEDUP_KEY a word of its own"
-MAP_THE_REF = "Map BITBUCKET_TAG and BITBUCKET_PR_ID"
+MAP_THE_TAG = "Map BITBUCKET_TAG"
+MAP_THE_ENVIRONMENT = "Map BITBUCKET_DEPLOYMENT_ENVIRONMENT"
 LEAVE_IT_OUT = "Leave DEDUP_KEY out"
 ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"
 SHARD = "BITBUCKET_PARALLEL_STEP"
@@ -61,14 +61,12 @@ def of_step(definition: Definition, build: Build, subject: Subject) -> Ownership
     found = [one for one in found if one.opens_a_steps_alert]
     if found and all(one.step.final for one in found):
         return Ownership(f"the exit code of {in_words(found)} says nothing of the build", FINAL_STEP)
+    if not build.deployment and (mixed := _of_unknown_environments(found)):
+        return _share(mixed, MAP_THE_ENVIRONMENT)
     if crowded := _crowded(found, subject):
         return _share(crowded, ONE_WORD_EACH if subject.given_key else ONE_EACH)
     imports = any(pipeline.imported for pipeline in definition.about_the_same(build))
-    if not named:
-        return _of_no_name(found, imports=imports)
-    if not (found or imports) and subject.is_detached and (elsewhere := of_this_name(definition, subject)):
-        return Ownership(f"this run knows no tag and no pull request, and {in_words(elsewhere)} would", MAP_THE_REF)
-    return Ownership()
+    return Ownership() if named else _of_no_name(found, imports=imports)
 
 
 def _of_no_name(found: list[Placed], *, imports: bool) -> Ownership:
@@ -110,7 +108,21 @@ def _doubt(definition: Definition, subject: Subject) -> Ownership | None:
         return Ownership(definition.unread)
     if not subject.key_fits:
         return Ownership("a build of another ref can have the same DEDUP_KEY", PUT_THE_REF)
+    if subject.is_detached and (lost := _on_unknown_tags(of_this_name(definition, subject))):
+        return Ownership(f"it may be a run of {in_words(lost)} on a tag that it does not know", MAP_THE_TAG)
     return None
+
+
+def _on_unknown_tags(found: list[Placed]) -> list[Placed]:
+    """Those that run on tags, where a run that knows of none can be one of theirs."""
+    on_tags = [one for one in found if one.pipeline.section == "tags"]
+    return on_tags if len(on_tags) == len(found) or any(not one.item.knows_tag for one in on_tags) else []
+
+
+def _of_unknown_environments(found: list[Placed]) -> list[Placed]:
+    """All, where they stand in several environments, and one does not know in which."""
+    several = len({one.step.environments for one in found}) > 1
+    return found if several and any(not one.item.knows_environment for one in found) else []
 
 
 def _share(found: list[Placed], advice: str) -> Ownership:
@@ -123,9 +135,8 @@ def _crowded(found: list[Placed], subject: Subject) -> list[Placed]:
     steps: dict[int, dict[object, Placed]] = {}
     for one in found:
         text = (one.item.dedup_key if subject.given_key else one.item.alert_name).replace(f"${{{SHARD}}}", f"${SHARD}")
-        code = one.item.exit_code not in STEPS_OWN_CODE and one.item.exit_code
         sharded = one.step.group and names_variable(text, SHARD)
-        which = (one.step.group, text, code) if sharded else (id(one.step), code)
+        which = (one.step.group, text, one.kept_code) if sharded else (id(one.step), one.kept_code)
         steps.setdefault(id(one.pipeline), {})[which] = one
     return [one for alike in steps.values() if len(alike) > 1 for one in alike.values()]
 
@@ -150,8 +161,10 @@ def _shared_key(found: list[Placed], build: Build, subject: Subject) -> Ownershi
 def _is_bound(one: Placed, build: Build, own: str) -> bool:
     """Whether only builds of this place, which `own` tells apart, can have this item's DEDUP_KEY: it names the place,
     or stands nowhere else."""
-    if one.names_its_place or one.place_variable != own:
-        return one.names_its_place
+    if one.names_its_place:
+        return True
+    if one.place_variable != own:
+        return False
     if own == DEPLOYMENT:
         return all(same_environment(environment, build.deployment) for environment in one.step.environments)
     return own == "BITBUCKET_BRANCH" and (one.pipeline.section, one.pipeline.pattern) == ("branches", build.branch)

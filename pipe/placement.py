@@ -37,8 +37,12 @@ class Placed(NamedTuple):
     @property
     def sees_exit_code(self) -> bool:
         """In `script` nobody gets there after a failure, and `$?` is 0; a code that the script has kept is one."""
-        codes = {self.item.exit_code, self.item.own_code}
-        return self.item.place == "after-script" or not codes <= {*STEPS_OWN_CODE, *SHELLS}
+        return self.item.place == "after-script" or self.kept_code not in ("", *SHELLS)
+
+    @property
+    def kept_code(self) -> str:
+        """Where its exit code comes from; "" for the step's own."""
+        return next((text for text in (self.item.exit_code, self.item.own_code) if text not in STEPS_OWN_CODE), "")
 
     def gives_the_shells_code(self, *, own_code_came: bool) -> bool:
         """Whether nothing but `$?` stands behind its exit code. `own_code_came`: BITBUCKET_EXIT_CODE did."""
@@ -80,9 +84,9 @@ class Placed(NamedTuple):
         branch = own == DEPLOYMENT and self.place_variable == "BITBUCKET_BRANCH"
         return branch and (self.pipeline.section != "branches" or matches(self.pipeline.pattern, value))
 
-    def is_in(self, environment: str) -> bool:
-        """Whether a run in that environment can be this one; "" for a run that knows of none."""
-        if not environment and not self.item.knows_environment:
+    def is_in(self, environment: str, *, sure: bool = False) -> bool:
+        """Whether a run in that environment can be this one; "" for a run that knows of none. `sure`: if it knew."""
+        if not (environment or self.item.knows_environment or sure):
             return True
         return any(same_environment(one, environment) for one in self.step.environments)
 
@@ -91,16 +95,23 @@ class Placed(NamedTuple):
         return one_line(self.step.name, MAX_NAME_LENGTH) or ("the final step" if self.step.final else "an unnamed step")
 
 
-def placed(definition: Definition, build: Build, alert_name: str, dedup_key: str) -> tuple[Placed, ...]:
-    """Where in the file this very run can stand: in its environment, or where none fits in any, since
-    BITBUCKET_DEPLOYMENT_ENVIRONMENT may not have reached the pipe."""
-    found = tuple(
+def placed(
+    definition: Definition, build: Build, alert_name: str, dedup_key: str, *, has_code: bool = True
+) -> tuple[Placed, ...]:
+    """Where in the file this very run, with or without an exit code, can stand: in its environment, or where none fits
+    in any, since BITBUCKET_DEPLOYMENT_ENVIRONMENT may not have reached the pipe."""
+    found = named(definition, definition.possible(build), alert_name, dedup_key)
+    here = tuple(one for one in found if one.is_in(build.environment, sure=not has_code))
+    return found if not here and not build.environment else here
+
+
+def named(definition: Definition, pipelines: Iterable[Pipeline], alert_name: str, dedup_key: str) -> tuple[Placed, ...]:
+    """The items of the pipelines that can have that name and that DEDUP_KEY."""
+    return tuple(
         one
-        for one in _items(definition, definition.possible(build))
+        for one in _items(definition, pipelines)
         if _could_be(one.item.alert_name, alert_name) and _could_be(one.item.dedup_key, dedup_key)
     )
-    here = tuple(one for one in found if one.is_in(build.environment))
-    return found if not here and not build.environment else here
 
 
 def openers(
@@ -109,16 +120,18 @@ def openers(
     """Every item that could have this run's key. A DEDUP_KEY that does not name its item's own place can be had from
     anywhere; one that does is another key in every other place of that kind (but branch `production` and environment
     `production` give one key)."""
-    alike = definition.about_the_same(build) if subject.is_step else definition.possible(build)
-    possible = {id(pipeline) for pipeline in alike}
+    pipelines = definition.about_the_same(build) if subject.is_step else definition.possible(build)
+    possible = {id(pipeline) for pipeline in pipelines}
     anywhere = in_any_environment or not subject.is_step or build.is_pull_request
     own = place_of(build, subject)
     for one in of_this_name(definition, subject):
-        here = id(one.pipeline) in possible and (anywhere or one.is_in(build.deployment))
+        can_run = id(one.pipeline) in possible
+        here = can_run and (anywhere or one.is_in(build.deployment))
         if not subject.given_key or not one.item.dedup_key:
             opens = here
         elif one.names_its_place:
-            opens = here if one.place_variable == own else one.can_stand_at(subject.value, own)
+            alike = here if own == DEPLOYMENT else can_run
+            opens = alike if one.place_variable == own else one.can_stand_at(subject.value, own)
         else:
             opens = True
         if opens:
@@ -163,10 +176,8 @@ def _items(definition: Definition, pipelines: Iterable[Pipeline]) -> Iterator[Pl
 
 def stand(definition: Definition, pipeline: Pipeline, step: Step, item: Item) -> Placed:
     """The item where it stands, with what starts its pipeline."""
-    custom, name = pipeline.section == "custom", pipeline.pattern
-    return Placed(
-        pipeline, step, item, custom and name in definition.triggered, custom and name in definition.behind_an_end
-    )
+    name = pipeline.section == "custom" and pipeline.pattern
+    return Placed(pipeline, step, item, name in definition.triggered, name in definition.behind_an_end)
 
 
 def _could_be(text: str, value: str) -> bool:
@@ -187,8 +198,15 @@ def _could_be(text: str, value: str) -> bool:
     return at <= end
 
 
-# What a shell makes something of: a variable, one with a plain expression behind it, and all behind anything else.
-_EXPANDED = r"\$\w+|\$\{(?:[^{}$`\\]|\\[^}])*\}|[$`\\].*"
+# What a shell makes something of: a variable, one with a plain expression behind it, an escaped character, a `$` of its
+# own; and all that stands behind anything else.
+_EXPANDED = (
+    r"\$\w+"
+    r"|\$\{(?:[^{}$`\\\"']|\\[^}\"']|\$\w+|\$\{\w+\})*\}"
+    r"|\\[^\s$`\\\"]"
+    r"|\$(?:[!@*#?$-]|(?=[\s.,:;/%+=~)\]}]|$))"
+    r"|[$`\\].*"
+)
 
 
 @lru_cache(maxsize=1024)

@@ -44,7 +44,8 @@ class Plan(NamedTuple):
 
 def plan(settings: Settings, build: Build, definition: Definition, connect: Connect, log: Log) -> Plan:
     """Decide by the variables, `bitbucket-pipelines.yml` and, with a token, Bitbucket's API."""
-    placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
+    has_code = settings.exit_code is not None
+    placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key, has_code=has_code)
     decision, answer, case = judge(settings, build, definition, placed, connect, log.info)
     for known in (definition, answer, case):
         log.debug(str(known))
@@ -124,8 +125,8 @@ def _answer(
 
     api = connect(bitbucket.BUDGET_SECONDS)
     if outcome and outcome.of_another:
-        return inquiry.ask_about_told(api, outcome, build, definition, settings.dedup_key, log)
-    answer = inquiry.ask_own(api, build, definition, placed, settings.dedup_key, log)
+        return inquiry.ask_about_told(api, settings, outcome, build, definition, log)
+    answer = inquiry.ask_own(api, settings, build, definition, placed, log)
     return answer._replace(outcome=_beside_a_bad_value(outcome, answer.outcome, placed)) if outcome else answer
 
 
@@ -145,8 +146,7 @@ def _case(settings: Settings, definition: Definition, placed: tuple[Placed, ...]
         may_be_skipped = any(one.step.may_be_skipped for one in placed)
         return Case(outcome, what, owner, about.environment, about.in_ci, may_be_skipped)
     owner = ownership.of_pipeline(definition, about, what, outcome.selector)
-    may_be_skipped = _may_be_skipped(definition, outcome)
-    siblings = _siblings(definition, about, outcome.selector, what)
+    may_be_skipped, siblings = _may_be_skipped(definition, answer), _siblings(definition, answer, what)
     return Case(outcome, what, owner, "", about.in_ci, may_be_skipped, answer.may_be_own, siblings)
 
 
@@ -156,24 +156,23 @@ def _subject(settings: Settings, answer: Answer) -> Subject:
     return subject.of_pipeline(answer.about, settings.alert_name, settings.dedup_key, answer.outcome.selector)
 
 
-def _may_be_skipped(definition: Definition, outcome: Outcome) -> bool:
+def _may_be_skipped(definition: Definition, answer: Answer) -> bool:
     """Whether a later run of the pipeline may be green without all of its steps."""
-    own = definition.selected(outcome.selector)
+    own = definition.selected(answer.selector)
     if not own or own.imported:
-        return bool(outcome.failed_steps)
+        return bool(answer.outcome.failed_steps)
     return any(step.may_be_skipped for step in own.steps)
 
 
-def _siblings(definition: Definition, build: Build, selector: tuple[str, str], what: Subject) -> tuple[str, ...]:
-    """Other pipelines of the file with the same key: an exact branch beside a pattern, tags of one line; with a
-    DEDUP_KEY all that hold the pipe."""
-    own = definition.selected(selector)
+def _siblings(definition: Definition, answer: Answer, what: Subject) -> tuple[str, ...]:
+    """Other pipelines of the file whose failure keeps the alert open: of one key are an exact branch beside a pattern,
+    and tags of one line; with a DEDUP_KEY all that hold the pipe."""
+    own = definition.selected(answer.selector)
     if not own:
         return ()
-    others = [one for one in definition.possible(build) if one is not own]
-    if what.given_key:
-        return tuple(one.label for one in others if one.imported or any(step.items for step in one.steps))
-    return tuple(one.label for one in others if one.section == own.section != "custom")
+    others = [one for one in definition.possible(answer.about) if one is not own]
+    heard = [one for one in others if answer.outcome.told or one.holds_the_pipe]
+    return tuple(one.label for one in heard if what.given_key or one.section == own.section != "custom")
 
 
 def _sending_nothing(why: str, outcome: Outcome | None) -> Decision:

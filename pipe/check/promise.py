@@ -103,7 +103,8 @@ def _judged(use: Use, place: Place, definition: Definition, *, success: bool) ->
     """What a run would decide there."""
     given = environ(use, place, success=success)
     settings, build = Settings.read(given), Build.read(given)
-    placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key)
+    has_code = settings.exit_code is not None
+    placed = placement.placed(definition, build, settings.alert_name, settings.dedup_key, has_code=has_code)
     answers = Answers(use, place, success=success)
     return settings, run.judge(settings, build, definition, placed, lambda seconds: answers, lambda line: None)
 

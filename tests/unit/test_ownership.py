@@ -455,7 +455,7 @@ CAN_USE_IT = "can use the same DEDUP_KEY in a place of another kind"
         # what stands behind a `$` may hold another one, and a backslash keeps it
         (two("'checks ${TEAM:-${BITBUCKET_REPO_SLUG}}'"), "checks shop", "", MAIN, ALIKE), (two("'checks $`echo shop`'"), "checks shop", "", MAIN, ALIKE),
         (DEFAULT % ", ".join(step(x, "'checks ${X#*/} %s'" % x) for x in "ab"), "checks shop a", "", MAIN, ""),
-        (DEFAULT % keyed("t", "x $$BITBUCKET_BRANCH"), "", "x main", MAIN, ELSEWHERE), (DEFAULT % keyed("t", "x ${Y:-$BITBUCKET_BRANCH}"), "", "x main", MAIN, ELSEWHERE),
+        (DEFAULT % keyed("t", "x $(cat f)$BITBUCKET_BRANCH"), "", "x main", MAIN, ELSEWHERE), (DEFAULT % keyed("t", "x ${Y:-$BITBUCKET_BRANCH}"), "", "x main", MAIN, ELSEWHERE),
         # a pull request's deployment is about the pull request; a pipeline's alert knows no environment
         (
             f"{{pipelines: {{branches: {{main: [{keyed('t', ENV_KEY, more=PRODUCTION)}]}}, pull-requests: {{'**': [{keyed('p', ENV_KEY, more=PRODUCTION)}]}}}}}}",

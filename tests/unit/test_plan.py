@@ -663,20 +663,94 @@ def test_a_pipe_from_docker_may_not_know_its_environment(planned):
     assert planned(file, EXIT_CODE="0", **DEPLOY).sent == ["resolve deployment/production:step"]
 
 
-def test_a_pipe_from_docker_may_not_know_its_tag(planned):
+@pytest.mark.parametrize(
+    ("file", "sent"),
+    [
+        ("tags: {'web-*': [%s], 'api-*': [%s]}", []),
+        ("tags: {'web-*': [%s]}, custom: {release: [%s]}", []),
+        ("tags: {'web-*': [%s]}, custom: {x: {import: 'a:b:c'}, y: [%s]}", []),
+        ("default: [%s], custom: {release: [%s]}", ["resolve detached:step/publish"]),
+    ],
+)
+def test_a_pipe_from_docker_may_not_know_its_tag(planned, file, sent):
     publish = BY_DOCKER % ("Publish", f"{CODE}, ALERT_NAME: publish", "")
-    file = f"pipelines: {{tags: {{'web-*': [{publish}], 'api-*': [{publish}]}}}}"
-    run = planned(file, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="")
+    text = "pipelines: {%s}" % (file % (publish, publish))
+    run = planned(text, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="")
+    assert run.sent == sent
+    assert ("it may be a run of Publish" in run.plan.decision.warning) is (sent == [])
+    told_its_tag = BY_DOCKER % ("Publish", f"{CODE}, ALERT_NAME: publish, BITBUCKET_TAG: $BITBUCKET_TAG", "")
+    text = "pipelines: {%s}" % (file % (told_its_tag, told_its_tag))
+    run = planned(text, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="")
+    assert run.sent == ([] if "custom" not in file else ["resolve detached:step/publish"])
+
+
+def test_a_pipe_from_docker_under_one_name_in_two_environments_is_not_one_check(planned):
+    staging, production = (
+        BY_DOCKER % (f"Deploy to {name}", f"{CODE}, ALERT_NAME: deploy", f", deployment: {name}")
+        for name in ("staging", "production")
+    )
+    file = f"pipelines: {{branches: {{main: [{staging}]}}, custom: {{release: [{production}]}}}}"
+    run = planned(file, ALERT_NAME="deploy", EXIT_CODE="0")
     assert run.sent == []
-    assert "this run knows no tag and no pull request, and Publish" in run.plan.decision.warning
-    custom = file.replace("tags", "custom")
-    assert planned(custom, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="").sent == [
-        "resolve detached:step/publish"
-    ]
-    imported = file.replace("{tags", "{custom: {x: {import: 'a:b:c'}}, tags")
-    assert planned(imported, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="").sent == [
-        "resolve detached:step/publish"
-    ]
+    assert "use the same key. Map BITBUCKET_DEPLOYMENT_ENVIRONMENT." in run.plan.decision.warning
+
+
+def test_a_pipe_from_docker_in_a_deployment_is_not_where_a_run_without_an_exit_code_stands(planned):
+    final = "{final: {name: Page, script: [{pipe: 'docker://x/pagerduty:1', variables: {INTEGRATION_KEY: $K}}]}}"
+    file = MAIN % f"{UNIT}, {BY_DOCKER % ('Deploy', CODE, ', deployment: production')}, {final}"
+    assert planned(file, own(ran(), name="")).sent == RESOLVES
+    script = "{step: {name: t, script: [{pipe: 'docker://x/pagerduty:1', variables: {INTEGRATION_KEY: $K}}]}}"
+    file = MAIN % f"{script}, {BY_DOCKER % ('Deploy', CODE, ', deployment: production')}"
+    assert "this pipe stands in `script` of an ordinary step" in planned(file).plan.decision.warning
+
+
+@pytest.mark.parametrize("other", [{"build_status": "$S"}, {"build_status": "successful", "event_action": "change"}])
+def test_a_status_under_another_name_or_that_opens_nothing_changes_no_key(planned, other):
+    deploy = in_file("deploy", "deploy" if len(other) == 1 else "", where="script", **other)
+    file = f"pipelines: {{default: [{deploy}, {FINAL_STEP}], branches: {{main: [{UNIT}, {FINAL_STEP}]}}}}"
+    default = pipeline(selector_type="default", selector_pattern="")
+    run = planned(file, own(ran(result="FAILED"), run=default))
+    assert run.sent == ["trigger branch/main:default", SEES_AGAIN]
+    assert run.details["resolves"] == "by a green run of this pipeline on main"
+    assert planned(file, own(ran())).sent == RESOLVES
+
+
+def test_a_green_step_in_an_imported_pipeline_is_no_unknown_result(planned):
+    file = f"pipelines: {{branches: {{main: [{UNIT}, {FINAL_STEP}]}}, custom: {{x: {{import: 'a:b:c'}}}}}}"
+    run = planned(file, EXIT_CODE="0")
+    assert (run.sent, run.plan.decision.failed) == ([], False)
+    assert "Not resolving: " in run.plan.decision.warning
+
+
+def test_with_one_dedup_key_a_step_sees_the_status_of_a_step_in_a_deployment(planned):
+    test = in_file("Test", dedup_key="shop-$BITBUCKET_BRANCH")
+    deploy = in_file(
+        "Deploy", where="script", dedup_key="shop-$BITBUCKET_BRANCH", build_status="$S", more=", deployment: staging"
+    )
+    run = planned(MAIN % f"{test}, {deploy}", DEDUP_KEY="shop-main", EXIT_CODE="0")
+    assert run.sent == []
+    assert "Not resolving: Deploy can use the same DEDUP_KEY." in run.plan.decision.warning
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other", "owned"),
+    [
+        ("${SERVICE:-$BITBUCKET_REPO_SLUG} unit", "shop unit", "${SERVICE:-$BITBUCKET_REPO_SLUG} lint", True),
+        ("US$ unit", "US$ unit", "US$ lint", True),
+        ("a\\shop unit", "ashop unit", "a\\shop lint", True),
+        ('${U:-"a}b"} unit', "a}b unit", '${U:-"a}b"} lint', False),
+        ("${A:-${B:-c}} unit", "c unit", "${A:-${B:-$C}} unit", False),
+    ],
+)
+def test_what_stands_around_an_expansion_tells_names_apart(planned, name, value, other, owned):
+    file = MAIN % f"{in_file('a', repr(name))}, {in_file('b', repr(other))}"
+    run = planned(file.replace("\\\\", "\\"), ALERT_NAME=value, EXIT_CODE="0")
+    assert (run.sent != []) is owned
+
+
+def test_a_key_of_a_default_beside_the_branch_is_its_whole_variable(planned):
+    file = MAIN % in_file("unit", dedup_key="'${SERVICE:-$BITBUCKET_REPO_SLUG}-$BITBUCKET_BRANCH'")
+    assert planned(file, DEDUP_KEY="shop-main", EXIT_CODE="0").sent == ["resolve shop-main"]
 
 
 def test_what_another_place_can_have_is_not_closed_from_here(planned):

@@ -38,7 +38,8 @@ WRITE_FOR_BY_HAND = {
     ownership.ONE_KEY_EACH: "{} # in place of DEDUP_KEY",
     ownership.PUT_THE_REF: "{} # in place of DEDUP_KEY",
     ownership.LEAVE_IT_OUT: "# leave DEDUP_KEY out",
-    ownership.MAP_THE_REF: "BITBUCKET_TAG: $BITBUCKET_TAG\nBITBUCKET_PR_ID: $BITBUCKET_PR_ID",
+    ownership.MAP_THE_TAG: "BITBUCKET_TAG: $BITBUCKET_TAG",
+    ownership.MAP_THE_ENVIRONMENT: "BITBUCKET_DEPLOYMENT_ENVIRONMENT: $BITBUCKET_DEPLOYMENT_ENVIRONMENT",
     ownership.FINAL_STEP: TOKEN,
     wording.ZERO_IGNORED: 'IGNORE_EXIT_CODES: "130 143" # without 0',
     wording.REF_UNKNOWN: TOKEN,
@@ -64,7 +65,7 @@ def by_hand(checked: Checked) -> Iterator[Found]:
 
 def _is_said_elsewhere(checked: Checked, row: Row) -> bool:
     silent = row.promise.by_hand == wording.ZERO_IGNORED and not row.promise.withheld and is_silent(checked, row.use)
-    unmapped = row.promise.advice == ownership.MAP_THE_REF and row.use.unmapped
+    unmapped = row.promise.advice in (ownership.MAP_THE_TAG, ownership.MAP_THE_ENVIRONMENT)
     return bool(silent or unmapped or row.promise.on_failure == IN_SCRIPT or has_a_cause_of_its_own(row.use))
 
 
