@@ -208,7 +208,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _failure(look: Look, reason: str) -> Outcome:
-    steps = look.broken or tuple(step for step in look.steps if step.error)
+    steps = look.broken or tuple(step for step in look.steps if step.error and step.name not in look.ignored)
     error = next((step.error for step in steps if step.error), look.run.error)
     uuid = next((step.uuid for step in steps if step.uuid), "")
     doubt = OWN_CODE_MISSING if look.own_code_missing else ""  # of a later success too

@@ -280,6 +280,14 @@ def test_what_did_not_run_is_told_by_name_once():
     )
 
 
+def test_an_ignored_step_that_an_error_ended_is_not_named_among_those_that_failed():
+    text = DEFAULT % f"{in_file('lint', more=', on-fail: {strategy: ignore}')}, {in_file('unit')}"
+    steps = (step("STOPPED", "lint", error="time limit"), step("STOPPED", "unit", error="time limit"))
+    assert judged(*steps, text=text) == failed("the pipeline was stopped by an error", "unit", error="time limit")
+    found = judged(steps[0], run=RUNNING._replace(result="FAILED"), text=text)
+    assert found == failed("Bitbucket says that the pipeline ended as FAILED")
+
+
 def test_an_ignored_step_that_did_not_run_is_no_matter():
     text = DEFAULT % in_file("unit", more=", on-fail: {strategy: ignore}")
     assert judged(OK, step("NOT_RUN"), text=text).skipped == ()
