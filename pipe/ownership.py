@@ -34,7 +34,6 @@ MAP_THE_ENVIRONMENT = "Map BITBUCKET_DEPLOYMENT_ENVIRONMENT"
 LEAVE_IT_OUT = "Leave DEDUP_KEY out"
 ONE_KEY_EACH = "Give a step's alert and a pipeline's a DEDUP_KEY each"
 SHARD = "BITBUCKET_PARALLEL_STEP"
-KEYED_APART = ("default", "custom")  # pipelines whose selector stands in their key
 FINAL_STEP = "Read the pipeline's result there, with BITBUCKET_ACCESS_TOKEN in `script`"
 
 
@@ -92,15 +91,12 @@ def of_pipeline(definition: Definition, build: Build, subject: Subject, selector
     if shared := _shared_key(found, build, subject):
         return shared
     found = [one for one in found if one.opens_a_pipelines_alert]
-    kind, own = selector[0], definition.selected(selector)
-    if kind in KEYED_APART and not subject.given_key:
-        found = []
-    elif kind:  # the other builds that Bitbucket judges are seen in its list
+    own = definition.selected(selector)
+    if selector[0]:  # the other builds that Bitbucket judges are seen in its list
         found = [one for one in found if one.item.gives_a_status and one.pipeline is not own]
-    elif len({id(one.pipeline) for one in found}) < 2:
-        found = []
+    is_shared = bool(found) if selector[0] else len({id(one.pipeline) for one in found}) > 1
     advice = ONE_WORD_EACH if subject.given_key else ONE_FOR_EACH_PIPELINE
-    return _share(found, advice) if found else Ownership()
+    return _share(found, advice) if is_shared else Ownership()
 
 
 def _doubt(definition: Definition, subject: Subject) -> Ownership | None:

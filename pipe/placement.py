@@ -96,7 +96,7 @@ class Placed(NamedTuple):
 
 
 def placed(
-    definition: Definition, build: Build, alert_name: str, dedup_key: str, *, has_code: bool = True
+    definition: Definition, build: Build, alert_name: str, dedup_key: str, *, has_code: bool
 ) -> tuple[Placed, ...]:
     """Where in the file this very run, with or without an exit code, can stand: in its environment, or where none fits
     in any, since BITBUCKET_DEPLOYMENT_ENVIRONMENT may not have reached the pipe."""

@@ -48,7 +48,7 @@ def tell(text: str = AFTER, told: str = "", **variables: str):
     settings = Settings.read({"DRY_RUN": "true", **{name.upper(): value for name, value in variables.items()}})
     build = MAIN._replace(told=Told(told))
     definition = read(text)
-    here = placed(definition, build, settings.alert_name, settings.dedup_key)
+    here = placed(definition, build, settings.alert_name, settings.dedup_key, has_code=settings.exit_code is not None)
     return by_variables(settings, build, here, imports=definition.imports(build))
 
 
@@ -124,7 +124,7 @@ def test_without_any_sign_the_reason_is_the_bad_value_or_that_there_is_none():
     ],
 )
 def test_what_an_event_action_sends_is_about_what_would_have_been_judged(text, action, step):
-    here = placed(read(text), MAIN, "", "")
+    here = placed(read(text), MAIN, "", "", has_code=True)
     assert without_any_sign(Settings(event_action=action), here).of_step is step
 
 
@@ -145,7 +145,7 @@ FINAL_IN_TWO = FINAL.removesuffix("}") + ", branches: {main: [%s]}}" % step(kind
 )
 def test_an_event_action_is_about_the_key_of_the_api_s_answer(text, more, selector):
     given = Settings(**{"event_action": "resolve", "bitbucket_access_token": "t", **more})
-    assert without_any_sign(given, placed(read(text), MAIN, "", "")).selector == selector
+    assert without_any_sign(given, placed(read(text), MAIN, "", "", has_code=True)).selector == selector
 
 
 def test_without_bitbucket_an_outcome_is_about_this_build_or_the_one_that_it_is_told_of():

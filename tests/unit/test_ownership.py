@@ -402,12 +402,12 @@ def test_a_key_of_one_s_own_is_looked_at_where_bitbucket_tells_the_selector_too(
     ],
 )  # fmt: skip
 def test_where_this_very_run_can_stand(text, build, name, key, steps):
-    assert [one.step.name for one in placed(read(text), build, name, key)] == steps
+    assert [one.step.name for one in placed(read(text), build, name, key, has_code=True)] == steps
 
 
 def test_a_script_of_an_ordinary_step_runs_only_after_a_success():
     text = "triggers: {pipeline-completed: [{condition: x, pipelines: [told]}]}\npipelines: {custom: {told: [%s], plain: [%s]}, default: [{step: {script: [%s]}}]}"
-    found = placed(read(text % (step(where="script"), step(where="script"), pager())), MAIN, "", "")
+    found = placed(read(text % (step(where="script"), step(where="script"), pager())), MAIN, "", "", has_code=True)
     assert [one.runs_only_after_a_success for one in found] == [False, True, True]
 
 
@@ -461,6 +461,11 @@ CAN_USE_IT = "can use the same DEDUP_KEY in a place of another kind"
             f"{{pipelines: {{branches: {{main: [{keyed('t', ENV_KEY, more=PRODUCTION)}]}}, pull-requests: {{'**': [{keyed('p', ENV_KEY, more=PRODUCTION)}]}}}}}}",
             "", "shop-production", DEPLOY, "p can use the same DEDUP_KEY elsewhere",
         ),
+        (
+            DEFAULT % f"{keyed('t', ENV_KEY, more=PRODUCTION)}, {keyed('s', ENV_KEY, more=', deployment: staging')}",
+            "", "shop-production", DEPLOY, "",
+        ),
+        (DEFAULT % keyed("t", "x $BITBUCKET_BRANCH y"), "", "x main y", MAIN, ""),
         # two pagers of one step, for two services
         (DEFAULT % f"{{step: {{name: a, script: [make], after-script: [{pager()}, {pager(integration_key='$OTHER')}]}}}}", "", "", MAIN, ""),
         # a key by its variable

@@ -148,7 +148,7 @@ def test_in_a_custom_pipeline_that_the_file_does_not_show_the_asking_step_is_an_
     shown = read(
         "pipelines: {custom: {nightly: [%s, %s]}}" % (in_file(), in_file("page", kind="final", where="script"))
     )
-    here = placed(shown, MAIN, "", "")[1:]
+    here = placed(shown, MAIN, "", "", has_code=True)[1:]
     assert judge(look(nightly, (OK, OWN_STEP), OWN, shown.pipelines, here)).result is S
 
 
@@ -216,7 +216,7 @@ def test_an_ordinary_step_cannot_take_the_others_success_for_its_own(item, ordin
     steps += [ORDINARY % (ordinary, item)] if ordinary else []
     steps += [FINAL % final] if final else []
     definition = read("pipelines: {default: [{%s}]}" % "}, {".join(steps))
-    here = placed(definition, MAIN, "", "")
+    here = placed(definition, MAIN, "", "", has_code=True)
     asking = OWN_STEP._replace(name=own)
     for other, expected in ((OK, result), (step("FAILED"), F)):
         found = judge(look(RUNNING, (other, asking), OWN, definition.possible(MAIN), here))
@@ -227,7 +227,7 @@ def test_an_ordinary_step_cannot_take_the_others_success_for_its_own(item, ordin
 
 def test_an_asking_step_that_bitbucket_does_not_list_can_be_any():
     definition = read("pipelines: {default: [{%s}, {%s}]}" % (ORDINARY % ("page", PAGER), FINAL % "''"))
-    found = judge(look(RUNNING, (OK,), OWN, definition.possible(MAIN), placed(definition, MAIN, "", "")))
+    found = judge(look(RUNNING, (OK,), OWN, definition.possible(MAIN), placed(definition, MAIN, "", "", has_code=True)))
     assert found.result is U
 
 
@@ -254,7 +254,7 @@ def test_bitbucket_s_name_of_the_asking_step_tells_a_pipe_in_the_wrong_place(oth
 
     def asked(more: str, other: StepRun) -> Outcome:
         definition = read(default + more)
-        here = placed(definition, MAIN, "", "")
+        here = placed(definition, MAIN, "", "", has_code=True)
         return judge(look(RUNNING, (other, OWN_STEP._replace(name=own)), OWN, definition.possible(MAIN), here))
 
     assert asked("}", OK).result is result

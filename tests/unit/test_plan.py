@@ -431,6 +431,11 @@ def test_a_pipeline_that_may_be_the_pagers_own_never_resolves(planned, file, sel
     assert failed.details["resolves"].startswith("by hand: it is about") is own
 
 
+def test_what_the_api_says_of_the_commit_is_in_the_page_of_a_told_failure(planned):
+    assert planned(TOLD, ended(), **told()).details["commit_message"] == "Try it"
+    assert planned(FINAL, own(run=EXPIRED)).plan.answer.refused
+
+
 def test_a_refused_token_is_remembered_behind_another_trouble(planned):
     answer = planned(TOLD, ended("SUCCESSFUL", EXPIRED, builds=BUSY), **told("SUCCESSFUL")).plan.answer
     assert answer.refused
@@ -641,6 +646,8 @@ def test_a_told_pager_has_one_dedup_key_for_whatever_it_is_told_of(planned, file
     run = planned(file, ended("SUCCESSFUL"), DEDUP_KEY="shop-main", **told("SUCCESSFUL"))
     assert [event for event in run.sent if event == "resolve shop-main"] == []
     assert "its DEDUP_KEY is the same. Leave DEDUP_KEY out." in run.plan.decision.warning
+    unknown = planned(file, ended("NEW_WORD", (ran(),)), DEDUP_KEY="shop-main", **told("NEW_WORD"))
+    assert unknown.details["resolves"].startswith("by hand; until then")
 
 
 @pytest.mark.parametrize("more", [{"ref_type": ""}, {"ref_type": "named_branch"}, {"ref_type": "", "ref_name": ""}])
@@ -678,6 +685,7 @@ def test_a_pipe_from_docker_may_not_know_its_tag(planned, file, sent):
     run = planned(text, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="")
     assert run.sent == sent
     assert ("it may be a run of Publish" in run.plan.decision.warning) is (sent == [])
+    assert ("on a tag that it does not know. Map BITBUCKET_TAG." in run.plan.decision.warning) is (sent == [])
     told_its_tag = BY_DOCKER % ("Publish", f"{CODE}, ALERT_NAME: publish, BITBUCKET_TAG: $BITBUCKET_TAG", "")
     text = "pipelines: {%s}" % (file % (told_its_tag, told_its_tag))
     run = planned(text, ALERT_NAME="publish", EXIT_CODE="0", BITBUCKET_BRANCH="")
@@ -772,6 +780,10 @@ def test_with_a_dedup_key_the_page_names_the_other_pipelines_that_hold_the_pipe(
     file = f"pipelines: {{branches: {{main: [{keyed}]}}, default: [{keyed}], custom: {{plain: [{UNIT}], x: {{import: 'a:b:c'}}}}}}"
     resolves = planned(file, own(ran(result="FAILED")), DEDUP_KEY="shop-main").details["resolves"]
     assert ", if no other of its pipelines (default, custom: x) failed last; until then" in resolves
+    giving = in_file("page", kind="final", where="script", dedup_key="shop-$BITBUCKET_BRANCH", build_status="$S")
+    file = f"pipelines: {{branches: {{main: [{UNIT}, {giving}]}}, default: [{in_file('other', 'other')}]}}"
+    resolves = planned(file, own(ran(result="FAILED")), DEDUP_KEY="shop-main").details["resolves"]
+    assert resolves.startswith("by a green run of this pipeline on main, if no other of its pipelines (default) failed")
 
 
 def test_an_ignored_step_that_failed_is_not_said_to_have_passed(planned):

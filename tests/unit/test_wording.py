@@ -164,5 +164,5 @@ BESIDE = ", ".join([step(), step("b", kind="final")])
     ],
 )  # fmt: skip
 def test_the_ways_to_tell_are_those_of_the_place_where_the_run_stands(text, told, token, ways):
-    here = placed(read(text), MAIN, "", "")
+    here = placed(read(text), MAIN, "", "", has_code=True)
     assert wording.ways_to_tell(here, told=told, has_token=token) == ways
