@@ -298,6 +298,15 @@ def test_a_default_pipeline_and_a_custom_one_have_a_key_each_where_bitbucket_tel
     assert run.sent == ["resolve branch/main:default", SEES_AGAIN]
 
 
+def test_pipelines_with_one_dedup_key_that_bitbucket_judges_see_each_other_in_its_list(planned):
+    keyed = in_file("page", kind="final", where="script", dedup_key="shop-$BITBUCKET_BRANCH")
+    file = f"pipelines: {{branches: {{main: [{UNIT}, {keyed}]}}, default: [{UNIT}, {keyed}]}}"
+    default = pipeline(selector_type="default", selector_pattern="")
+    assert "resolve shop-main" in planned(file, own(ran(), run=default), DEDUP_KEY="shop-main").sent
+    run = planned(file, own(ran(), run=default, builds=(pipeline("FAILED", "{811}", 811),)), DEDUP_KEY="shop-main")
+    assert "branches: main uses the same key and did not pass when it last ran (#811)" in run.plan.decision.warning
+
+
 def test_two_pipelines_that_give_a_status_have_one_key_which_neither_resolves(planned):
     file = f"pipelines: {{branches: {{main: [{BY_STATUS}]}}, default: [{BY_STATUS}]}}"
     for api, variables in ((own(ran()), {}), (None, {"BUILD_STATUS": "successful"})):
