@@ -390,6 +390,7 @@ def test_what_is_by_hand_or_cannot_be_told_has_one_finding_that_says_why(text):
             "never-pages",
             "in-script",
             "belongs-in-script",
+            "unmapped",
         }, row
         at_it = {one.code for one in made.findings if one.line == row.line}
         warns = "a warning" in (row.promise.on_failure, row.promise.on_success)

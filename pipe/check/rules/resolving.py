@@ -65,7 +65,8 @@ def by_hand(checked: Checked) -> Iterator[Found]:
 
 def _is_said_elsewhere(checked: Checked, row: Row) -> bool:
     silent = row.promise.by_hand == wording.ZERO_IGNORED and not row.promise.withheld and is_silent(checked, row.use)
-    unmapped = row.promise.advice in (ownership.MAP_THE_TAG, ownership.MAP_THE_ENVIRONMENT)
+    to_be_mapped = row.promise.advice in (ownership.MAP_THE_TAG, ownership.MAP_THE_ENVIRONMENT)
+    unmapped = to_be_mapped and row.use.unmapped
     return bool(silent or unmapped or row.promise.on_failure == IN_SCRIPT or has_a_cause_of_its_own(row.use))
 
 
