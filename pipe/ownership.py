@@ -91,10 +91,11 @@ def of_pipeline(definition: Definition, build: Build, subject: Subject, selector
     if shared := _shared_key(found, build, subject):
         return shared
     found = [one for one in found if one.opens_a_pipelines_alert]
-    own = definition.selected(selector)
+    is_shared = len({id(one.pipeline) for one in found}) > 1
     if selector[0]:  # the other builds that Bitbucket judges are seen in its list
+        own = definition.selected(selector)
         found = [one for one in found if one.item.gives_a_status and one.pipeline is not own]
-    is_shared = bool(found) if selector[0] else len({id(one.pipeline) for one in found}) > 1
+        is_shared = bool(found)
     advice = ONE_WORD_EACH if subject.given_key else ONE_FOR_EACH_PIPELINE
     return _share(found, advice) if is_shared else Ownership()
 
